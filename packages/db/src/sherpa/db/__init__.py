@@ -1,0 +1,1 @@
+"""The database: engine and pool, tables, migrations, what may go wrong."""

@@ -1,0 +1,1 @@
+"""The pytest plugin: real, migrated, isolated databases for tests."""
