@@ -1,3 +1,175 @@
-"""What a developer does, in the order of a working day. Each task is one call into a package."""
+"""What a developer does, in the order of a working day; each task is one call into a package."""
 
-from invoke import Context, task
+from pathlib import Path
+
+from invoke.context import Context
+from invoke.exceptions import Exit
+from invoke.tasks import task
+
+from sherpa.config import cli as config_cli
+from sherpa.db import cli as db_cli
+from sherpa.devstack import checks, commands
+from sherpa.devstack import deploy as deployment
+from sherpa.devstack import lock as locking
+from sherpa.devstack.invocation import mend_parser
+
+ROOT = Path(__file__).resolve().parent
+
+mend_parser()
+
+
+def finish(code: int) -> None:
+    """End the task with the exit code of the command that it ran: 0 well, 1 failed, 2 wrong use."""
+    if code:
+        raise Exit(code=code)
+
+
+def flags(**given: object) -> list[str]:
+    """Spell keyword arguments as command-line flags: `to="002"` as `--to=002`, `yes=True` as `--yes`."""
+    spelled = {
+        f"--{name.replace('_', '-')}": value
+        for name, value in given.items()
+        if value not in {None, False, ""}
+    }
+    return [flag if value is True else f"{flag}={value}" for flag, value in spelled.items()]
+
+
+# --- The stack ------------------------------------------------------------------------------------
+
+
+@task(
+    help={
+        "backend": "auto (Docker where it answers, else embedded), docker, embedded or external",
+        "api": "also run the API (--no-api: servers and migrations only)",
+        "reassign-ports": "give taken ports of .env free numbers",
+    }
+)
+def up(c: Context, backend: str = "auto", api: bool = True, reassign_ports: bool = False) -> None:
+    """Bring everything up: servers, .env, migrations, API; changes nothing when it is."""
+    finish(commands.up(ROOT, backend=backend, api=api, reassign_ports=reassign_ports))
+
+
+@task(help={"volumes": "also delete the data"})
+def down(c: Context, volumes: bool = False) -> None:
+    """Stop everything that `inv up` started; the data stays."""
+    finish(commands.down(ROOT, volumes=volumes))
+
+
+@task(help={"json": "print JSON"})
+def status(c: Context, json: bool = False) -> None:
+    """Show each process: state, port, version, health, migrations."""
+    finish(commands.status(ROOT, as_json=json))
+
+
+@task(
+    positional=["service"],
+    optional=["service"],
+    help={"service": "postgres, redis or api", "follow": "go on"},
+)
+def logs(c: Context, service: str | None = None, follow: bool = False) -> None:
+    """Show the logs of one SERVICE or of all."""
+    finish(commands.logs(ROOT, service or None, follow=follow))
+
+
+@task(help={"reload": "restart when code changes"})
+def serve(c: Context, reload: bool = False) -> None:
+    """Run the API in the foreground."""
+    finish(commands.serve(ROOT, reload=reload))
+
+
+@task(help={"command": "run this SQL and end"})
+def psql(c: Context, command: str = "") -> None:
+    """Open psql on the stack's database."""
+    finish(commands.psql(ROOT, command or None))
+
+
+@task(help={"command": "run this command and end"})
+def redis_cli(c: Context, command: str = "") -> None:
+    """Open redis-cli on the stack's Redis."""
+    finish(commands.redis_cli(ROOT, command or None))
+
+
+@task(help={"json": "print JSON"})
+def doctor(c: Context, json: bool = False) -> None:
+    """Say what is wrong on this machine, and the command that mends it."""
+    finish(commands.doctor(ROOT, as_json=json))
+
+
+@task(help={"json": "print JSON"})
+def config(c: Context, json: bool = False) -> None:
+    """Show the effective settings, secrets masked, each with where it came from."""
+    finish(config_cli.main(flags(json=json)))
+
+
+# --- The schema -----------------------------------------------------------------------------------
+
+
+@task(help={"to": "stop after this migration (an ID or its unique beginning)"})
+def migrate(c: Context, to: str = "") -> None:
+    """Apply the pending migrations."""
+    finish(db_cli.main(["migrate", *flags(to=to)]))
+
+
+@task(
+    help={
+        "steps": "how many (default 1)",
+        "to": "go back until this migration is the newest",
+        "all": "everything; asks before",
+        "yes": "don't ask",
+    }
+)
+def revert(c: Context, steps: str = "", to: str = "", all: bool = False, yes: bool = False) -> None:
+    """Take the newest migration back."""
+    finish(db_cli.main(["revert", *flags(steps=steps, to=to, all=all, yes=yes)]))
+
+
+@task(help={"json": "print JSON"})
+def migrations(c: Context, json: bool = False) -> None:
+    """List the applied and the pending migrations."""
+    finish(db_cli.main(["migrations", *flags(json=json)]))
+
+
+# --- The code -------------------------------------------------------------------------------------
+
+
+@task
+def fmt(c: Context) -> None:
+    """Format the code and mend what can be mended."""
+    finish(checks.format_code(ROOT))
+
+
+@task
+def lint(c: Context) -> None:
+    """Check format, lint, types and the direction of imports."""
+    finish(checks.lint(ROOT))
+
+
+@task(
+    positional=["package"],
+    optional=["package"],
+    help={"package": "config, telemetry, db, devstack, api or stories"},
+)
+def test(c: Context, package: str | None = None) -> None:
+    """Run the tests of one PACKAGE or of all; after `--`, pytest's own arguments."""
+    finish(checks.test(ROOT, package or None, c.remainder))
+
+
+@task(help={"check": "change nothing; fail when a file is not current"})
+def lock(c: Context, check: bool = False) -> None:
+    """Export the hash-pinned requirements that the images install."""
+    finish(locking.lock(ROOT, check=check))
+
+
+# --- The release ----------------------------------------------------------------------------------
+
+
+@task
+def image(c: Context) -> None:
+    """Build the container image."""
+    finish(deployment.image(ROOT))
+
+
+@task
+def deploy(c: Context) -> None:
+    """Run the image on this machine: migrate, then the API, and wait until it is ready."""
+    finish(deployment.deploy(ROOT))

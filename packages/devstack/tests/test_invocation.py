@@ -1,0 +1,68 @@
+"""The repaired command line, seen through a real Invoke process on a tasks file of the test's own."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+TASKS = """
+from invoke.tasks import task
+from sherpa.devstack.invocation import mend_parser
+
+mend_parser()
+
+@task(positional=["service"], optional=["service"])
+def logs(c, service=None, follow=False):
+    print(f"service={service!r} follow={follow}")
+
+@task
+def show(c, name):
+    print(f"name={name!r}")
+"""
+
+
+@pytest.fixture
+def tasks(tmp_path: Path) -> Path:
+    (tmp_path / "tasks.py").write_text(TASKS)
+    return tmp_path
+
+
+def inv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "invoke", *arguments]
+    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["logs"], "service='' follow=False"),
+        (["logs", "api"], "service='api' follow=False"),
+        (["logs", "--follow"], "service='' follow=True"),
+        (["logs", "api", "--follow"], "service='api' follow=True"),
+        (["logs", "--follow", "api"], "service='api' follow=True"),
+    ],
+)
+def test_optional_positional_may_be_left_out(tasks: Path, arguments: list[str], expected: str) -> None:
+    """An optional positional argument is empty when left out and taken wherever it stands."""
+    result = inv(tasks, *arguments)
+
+    assert (0, expected) == (result.returncode, result.stdout.strip())
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["nosuch"], "No idea what 'nosuch' is!"),
+        (["logs", "api", "--nosuch"], "No idea what '--nosuch' is!"),
+        (["logs", "api", "--follow", "more"], "No idea what 'more' is!"),
+        (["show"], "did not receive required positional arguments"),
+    ],
+)
+def test_wrong_use_exits_with_two(tasks: Path, arguments: list[str], complaint: str) -> None:
+    """An unknown task or flag, or a missing argument, says what is wrong and exits with 2."""
+    result = inv(tasks, *arguments)
+
+    assert result.returncode == 2
+    assert complaint in result.stderr
+    assert "inv --list" in result.stderr
