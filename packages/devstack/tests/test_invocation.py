@@ -24,11 +24,13 @@ def show(c, name):
 
 @pytest.fixture
 def tasks(tmp_path: Path) -> Path:
+    """Give a folder that holds a tasks file."""
     (tmp_path / "tasks.py").write_text(TASKS)
     return tmp_path
 
 
 def inv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run Invoke in `folder`, as a user does."""
     command = [sys.executable, "-m", "invoke", *arguments]
     return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
 
