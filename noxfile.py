@@ -1,6 +1,6 @@
 """What must hold before a merge. `uv run nox` runs every session; CI runs nothing else.
 
-The checks run in the workspace's own environment; each member's tests run in an environment that holds that
+The checks run in the workspace's own environment. Each member's tests run in an environment that holds that
 member and the test tools alone, because a shared one hides undeclared dependencies.
 """
 
@@ -9,8 +9,34 @@ import nox
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
+nox.options.sessions = ["lint", "types", "requirements", "member", "stories"]
 
-MEMBERS = ("config", "telemetry", "db", "devstack", "api")
+FOLDERS = {
+    "config": "packages/config",
+    "telemetry": "packages/telemetry",
+    "db": "packages/db",
+    "devstack": "packages/devstack",
+    "api": "services/api",
+}
+MEMBERS = list(FOLDERS)
+
+IMPORT_EVERY_MODULE = """
+import importlib, pkgutil, sys
+
+package = importlib.import_module(sys.argv[1])
+for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
+    importlib.import_module(module.name)
+"""
+
+
+def test_member(session: nox.Session, member: str) -> None:
+    """Import every module of the member with nothing else installed, then add the test tools and run its tests."""
+    install = ["uv", "sync", "--quiet", "--package", f"sherpa-{member}", "--python", session.virtualenv.location]
+    environment = {"UV_PROJECT_ENVIRONMENT": session.virtualenv.location}
+    session.run_install(*install, env=environment)
+    session.run("python", "-c", IMPORT_EVERY_MODULE, f"sherpa.{member}")
+    session.run_install(*install, "--group", "test", env=environment)
+    session.run("pytest", "-n", "2", FOLDERS[member], *session.posargs)
 
 
 @nox.session(venv_backend="none")
@@ -27,25 +53,27 @@ def types(session: nox.Session) -> None:
     session.run("mypy")
 
 
+@nox.session(venv_backend="none")
+def requirements(session: nox.Session) -> None:
+    """The hash-pinned requirements that the images install are those of the workspace."""
+    session.run("inv", "lock", "--check")
+
+
 @nox.session
 @nox.parametrize("member", MEMBERS, ids=MEMBERS)
 def member(session: nox.Session, member: str) -> None:
     """A member works with what it declares: its tests pass where nothing else is installed."""
-    folder = f"services/{member}" if member in {"api", "worker"} else f"packages/{member}"
-    session.run_install(
-        "uv",
-        "sync",
-        "--quiet",
-        "--package",
-        f"sherpa-{member}",
-        "--group",
-        "test",
-        env={"UV_PROJECT_ENVIRONMENT": session.virtualenv.location},
-    )
-    session.run("pytest", "-n", "2", folder, *session.posargs)
+    test_member(session, member)
 
 
 @nox.session(venv_backend="none")
 def stories(session: nox.Session) -> None:
     """The product's promises hold across packages, on real servers and real processes."""
     session.run("pytest", "-n", "2", "tests", *session.posargs)
+
+
+@nox.session(python="3.12")
+@nox.parametrize("member", MEMBERS, ids=MEMBERS)
+def oldest(session: nox.Session, member: str) -> None:
+    """The members work on the oldest Python that we support, too (not by default: it needs that Python)."""
+    test_member(session, member)
