@@ -1,0 +1,132 @@
+"""Reads the asked-for sections from the sources: values, their origins, and everything wrong."""
+
+import inspect
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
+
+from sherpa.config.choices import Environment
+from sherpa.config.declaration import Rule, Variable, variables_of
+from sherpa.config.errors import Fault
+from sherpa.config.masking import mask_text
+from sherpa.config.placeholders import is_placeholder
+from sherpa.config.reader import Reader
+from sherpa.config.sections.server import ServerSettings
+from sherpa.config.sources import FILE_SUFFIX, Found, Sources
+
+_ENVIRONMENT = next(variable for variable in variables_of(ServerSettings) if variable.field == "environment")
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One variable after reading: what was found for it, what is wrong with that, else the value."""
+
+    variable: Variable
+    found: Found
+    wrong: str = ""
+    value: object = field(default=None, repr=False)
+
+    @property
+    def shown(self) -> str:
+        """The text in effect, a secret masked; empty when there is none."""
+        if self.found.text is None:
+            return self.variable.default_text
+        if self.variable.kind.secret and not self.wrong:
+            return str(self.value)
+        return mask_text(self.found.text, secret=self.variable.kind.secret)
+
+    @property
+    def origin(self) -> str:
+        """Where the text came from."""
+        return "default" if self.found.text is None and self.variable.default_text else self.found.origin
+
+    def fault(self, wrong: str, right: str = "") -> Fault:
+        """Return a fault of this variable."""
+        return Fault(self.variable.name, wrong, right or self.variable.kind.right, self.origin)
+
+
+@dataclass(frozen=True, slots=True)
+class Examination:
+    """The entries of the asked-for sections, in the order of their declaration, and all faults."""
+
+    entries: tuple[Entry, ...]
+    faults: tuple[Fault, ...]
+
+    def build[T](self, section: type[T]) -> T:
+        """Make the section of its values; only to be asked for when there are no faults."""
+        mine = [entry for entry in self.entries if entry.variable.section is section]
+        values = {entry.variable.field: entry.value for entry in mine}
+        for family in {entry.variable.field for entry in mine if entry.variable.member}:
+            values[family] = tuple((e.variable.member, e.value) for e in mine if e.variable.field == family)
+        return section(**values)
+
+
+def examine(sections: Iterable[type], sources: Sources) -> Examination:
+    """Read the sections. ENVIRONMENT is always read: production's rules hold for every process."""
+    sections = tuple(sections)
+    declared = [variable for section in sections for variable in variables_of(section)]
+    if _ENVIRONMENT not in declared:
+        declared.append(_ENVIRONMENT)
+    entries = _read([member for variable in declared for member in _members(variable, sources)], sources)
+    faults = [*sources.dotenv.faults, *_own_faults(entries), *_broken_rules(sections, entries)]
+    if _value(entries, _ENVIRONMENT) is Environment.PRODUCTION:
+        faults += _placeholders(entries)
+    return Examination(tuple(entries), tuple(faults))
+
+
+def _members(variable: Variable, sources: Sources) -> list[Variable]:
+    if not variable.family:
+        return [variable]
+    names = sorted({name.removesuffix(FILE_SUFFIX) for name, _ in sources.names()})
+    return [variable.named(name) for name in names if variable.owns(name)]
+
+
+def _read(variables: list[Variable], sources: Sources) -> list[Entry]:
+    found = {variable.name: sources.find(variable.name) for variable in variables}
+    texts = {v.name: found[v.name].text or v.default_text for v in variables}
+    reader = Reader({name: text for name, text in texts.items() if text})
+    values = {v.name: reader.read(v.kind, v.name) for v in variables if texts[v.name]}
+    problems = reader.problems()
+    return [
+        Entry(v, found[v.name], _wrong(v, found[v.name], problems), values.get(v.name, v.default))
+        for v in variables
+    ]
+
+
+def _wrong(variable: Variable, found: Found, problems: Mapping[str, str]) -> str:
+    if found.problem:
+        return found.problem
+    if found.text is None:
+        return "is not set" if variable.required else ""
+    return problems.get(variable.name, "")
+
+
+def _own_faults(entries: list[Entry]) -> Iterator[Fault]:
+    for entry in entries:
+        if entry.wrong:
+            text = entry.shown if entry.found.text else ""
+            yield entry.fault(f"'{text}': {entry.wrong}" if text else entry.wrong)
+
+
+def _broken_rules(sections: tuple[type, ...], entries: list[Entry]) -> Iterator[Fault]:
+    by_name = {entry.variable.name: entry for entry in entries}
+    for section in sections:
+        sound = {
+            entry.variable.field: entry.value
+            for entry in entries
+            if not entry.wrong and (entry.variable.section is section or entry.variable == _ENVIRONMENT)
+        }
+        rules: tuple[Rule, ...] = getattr(section, "rules", ())
+        for rule in rules:
+            needed = inspect.signature(rule).parameters
+            if needed.keys() <= sound.keys() and (problem := rule(**{name: sound[name] for name in needed})):
+                yield by_name[problem.variable].fault(problem.wrong, problem.right)
+
+
+def _value(entries: list[Entry], variable: Variable) -> object:
+    return next(entry.value for entry in entries if entry.variable == variable)
+
+
+def _placeholders(entries: list[Entry]) -> Iterator[Fault]:
+    for entry in entries:
+        if entry.found.text and is_placeholder(entry.found.text, secret=entry.variable.kind.secret):
+            yield entry.fault("is a placeholder, and this is production", "the real value")

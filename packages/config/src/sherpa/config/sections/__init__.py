@@ -1,0 +1,28 @@
+"""The sections, by name: everything that can be configured. A process asks for those that it needs."""
+
+from collections.abc import Mapping
+from types import MappingProxyType
+
+from sherpa.config.sections.ai import AiSettings
+from sherpa.config.sections.auth import AuthSettings
+from sherpa.config.sections.database import DatabaseSettings
+from sherpa.config.sections.email import EmailSettings
+from sherpa.config.sections.features import FeatureSettings
+from sherpa.config.sections.logging import LoggingSettings
+from sherpa.config.sections.payment import PaymentSettings
+from sherpa.config.sections.redis import RedisSettings
+from sherpa.config.sections.server import ServerSettings
+
+SECTIONS: Mapping[str, type] = MappingProxyType(
+    {
+        "server": ServerSettings,
+        "database": DatabaseSettings,
+        "redis": RedisSettings,
+        "auth": AuthSettings,
+        "ai": AiSettings,
+        "payment": PaymentSettings,
+        "email": EmailSettings,
+        "logging": LoggingSettings,
+        "features": FeatureSettings,
+    }
+)

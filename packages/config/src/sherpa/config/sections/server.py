@@ -1,0 +1,75 @@
+"""The HTTP server: where it listens, how long a request may take, how it stops."""
+
+from dataclasses import dataclass, field
+from typing import ClassVar
+
+from sherpa.config.choices import Environment
+from sherpa.config.declaration import Rule, variable
+from sherpa.config.errors import Problem
+from sherpa.config.kinds import choice, host, integer, origins, seconds
+
+
+def _no_wildcard(cors_origins: tuple[str, ...], environment: Environment) -> Problem | None:
+    if environment is not Environment.PRODUCTION or "*" not in cors_origins:
+        return None
+    return Problem(
+        "CORS_ORIGINS",
+        "lets every site call the API, which production does not allow",
+        "the origins of our own front ends",
+    )
+
+
+def _requests_outlast_no_stop(
+    request_timeout_seconds: float,
+    drain_seconds: float,
+    shutdown_grace_seconds: float,
+    environment: Environment,
+) -> Problem | None:
+    patience = drain_seconds + shutdown_grace_seconds
+    if environment is not Environment.PRODUCTION or request_timeout_seconds <= patience:
+        return None
+    return Problem(
+        "REQUEST_TIMEOUT_SECONDS",
+        f"lets a request take {request_timeout_seconds:g} s, longer than a stopping process waits",
+        f"at most SHUTDOWN_DRAIN_SECONDS + SHUTDOWN_GRACE_SECONDS, {patience:g} s",
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServerSettings:
+    """The HTTP server."""
+
+    environment: Environment = field(
+        default=Environment.DEVELOPMENT,
+        metadata=variable(
+            "ENVIRONMENT", choice(Environment), "Where the process runs; production has stricter rules."
+        ),
+    )
+    host: str = field(
+        default="0.0.0.0",  # noqa: S104 - a container's only way to be reached; .env.example says 127.0.0.1
+        metadata=variable("HOST", host(), "The address to listen on."),
+    )
+    port: int = field(default=8080, metadata=variable("PORT", integer(1, 65535), "The port to listen on."))
+    request_timeout_seconds: float = field(
+        default=30.0,
+        metadata=variable("REQUEST_TIMEOUT_SECONDS", seconds(), "How long a request may take."),
+    )
+    cors_origins: tuple[str, ...] = field(
+        default=(),
+        metadata=variable("CORS_ORIGINS", origins(), "The sites whose scripts may call the API."),
+    )
+    drain_seconds: float = field(
+        default=5.0,
+        metadata=variable(
+            "SHUTDOWN_DRAIN_SECONDS",
+            seconds(zero=True),
+            "How long a stopping process still takes requests while it says that it is not ready.",
+        ),
+    )
+    shutdown_grace_seconds: float = field(
+        default=25.0,
+        metadata=variable(
+            "SHUTDOWN_GRACE_SECONDS", seconds(), "After the drain: how long running requests may take."
+        ),
+    )
+    rules: ClassVar[tuple[Rule, ...]] = (_no_wildcard, _requests_outlast_no_stop)

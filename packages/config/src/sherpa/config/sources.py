@@ -1,0 +1,77 @@
+"""Where values come from, in this order: process environment, NAME_FILE, `.env`."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from stat import S_ISREG
+
+from sherpa.config.dotenvfile import DotenvFile, read_dotenv
+
+ENVIRONMENT = "environment"
+FILE_SUFFIX = "_FILE"
+_LARGEST = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """What was found for a variable: its trimmed text (None if unset), where, and what is wrong there."""
+
+    text: str | None = field(default=None, repr=False)
+    origin: str = "not set"
+    problem: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """The process environment and the `.env` file; neither shows in its repr, which tracebacks may print."""
+
+    environ: Mapping[str, str] = field(repr=False)
+    dotenv: DotenvFile = field(repr=False)
+
+    @classmethod
+    def open(cls, environ: Mapping[str, str], dotenv: Path | None) -> "Sources":
+        """Read the `.env` file; a missing one counts as empty."""
+        return cls(environ, read_dotenv(dotenv))
+
+    def find(self, name: str) -> Found:
+        """Look the variable up. Values are trimmed, and an empty one is as good as none."""
+        if text := self.environ.get(name, "").strip():
+            return Found(text, ENVIRONMENT)
+        found = self._from_file(name)
+        if found.text or found.problem:
+            return found
+        if text := self._from_dotenv(name):
+            return Found(text, self.dotenv.origin(name))
+        return Found()
+
+    def names(self) -> Iterator[tuple[str, str]]:
+        """Yield each name that is set, with where."""
+        for name in self.environ:
+            yield name, ENVIRONMENT
+        for name in self.dotenv.lines:
+            yield name, self.dotenv.origin(name)
+
+    def _from_dotenv(self, name: str) -> str:
+        line = self.dotenv.lines.get(name)
+        return line.text.strip() if line else ""
+
+    def _from_file(self, name: str) -> Found:
+        pointer = name + FILE_SUFFIX
+        path = self.environ.get(pointer, "").strip() or self._from_dotenv(pointer)
+        return _read(pointer, path) if path else Found()
+
+
+def _read(pointer: str, path: str) -> Found:
+    # The path is named only once it has proved to be one: people put the secret itself there by mistake.
+    try:
+        file = Path(path)
+        if not S_ISREG(file.stat().st_mode) or file.stat().st_size > _LARGEST:
+            return Found(origin=pointer, problem="names something that is no small regular file")
+        text = file.read_text(encoding="utf-8").strip()
+    except FileNotFoundError:
+        return Found(origin=pointer, problem="names a file that does not exist")
+    except PermissionError:
+        return Found(origin=pointer, problem="names a file that this process may not read")
+    except (OSError, ValueError):
+        return Found(origin=pointer, problem="names a file that can't be read as text")
+    return Found(text or None, f"{pointer} ({path})")
