@@ -1,0 +1,170 @@
+"""Processes that outlive us: started detached, found again by their own command line, never mistaken.
+
+A pid alone proves nothing, since the system gives it out again. A process is ours when its command line says
+so: the program's name and a marker (the data directory, the stack's identity) that no other process carries.
+"""
+
+import contextlib
+import signal
+import subprocess
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO
+
+import psutil
+
+POLL_SECONDS = 0.003
+
+
+@dataclass(frozen=True)
+class Marker:
+    """How a process of ours is told from all others: its program, and some neighbouring arguments."""
+
+    program: str
+    arguments: tuple[str, ...]
+
+    def matches(self, command: Sequence[str]) -> bool:
+        """Whether this command line is the marked process's."""
+        if not command or not Path(command[0]).name.startswith(self.program):
+            return False
+        width = len(self.arguments)
+        return any(
+            tuple(command[i : i + width]) == self.arguments for i in range(1, len(command) - width + 1)
+        )
+
+
+@dataclass(frozen=True)
+class Spawn:
+    """What to run, as whom and where.
+
+    `user` is (uid, gid), with all other groups dropped, or None for ourselves. `feed` is given on standard
+    input: the way for what must not stand on a command line.
+    """
+
+    command: Sequence[str]
+    log: Path
+    directory: Path
+    environment: Mapping[str, str]
+    user: tuple[int, int] | None = None
+    feed: bytes = field(default=b"", repr=False)
+
+
+# A child that is still referenced is neither reaped behind our back nor warned about.
+_children: list[subprocess.Popen[bytes]] = []
+
+
+def spawn(what: Spawn) -> psutil.Process:
+    """Start a process in a session of its own, so that neither Ctrl-C nor our end reaches it.
+
+    Its output is appended to the log, which is made with mode 0600. Raises OSError when it can't be started.
+    """
+    _children[:] = [child for child in _children if child.poll() is None]
+    uid, gid = what.user or (None, None)
+    with what.log.open("ab") as log:
+        what.log.chmod(0o600)
+        child = subprocess.Popen(
+            list(what.command),
+            cwd=what.directory,
+            env=dict(what.environment),
+            stdin=subprocess.PIPE if what.feed else subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+            umask=0o077,
+            user=uid,
+            group=gid,
+            extra_groups=None if uid is None else [],
+        )
+    _children.append(child)
+    if child.stdin:
+        _feed(child.stdin, what.feed)
+    # A child of ours can't vanish before it is waited for, so this pid is still the child's.
+    return psutil.Process(child.pid)
+
+
+def _feed(pipe: IO[bytes], text: bytes) -> None:
+    with contextlib.suppress(BrokenPipeError), pipe:
+        pipe.write(text)
+
+
+def find(marker: Marker, *, hint: int | None = None) -> psutil.Process | None:
+    """The running process that carries the marker. `hint` is a pid to look at first, which is far faster."""
+    if hint is not None and (process := _matching(hint, marker)):
+        return process
+    return next((found for pid in psutil.pids() if (found := _matching(pid, marker))), None)
+
+
+def find_hinted(marker: Marker, hint: int | None) -> psutil.Process | None:
+    """The process with this very pid if it carries the marker; nothing else is looked at."""
+    return None if hint is None else _matching(hint, marker)
+
+
+def _matching(pid: int, marker: Marker) -> psutil.Process | None:
+    try:
+        process = psutil.Process(pid)
+        # A zombie's command line is empty, so what has ended never matches.
+        return process if marker.matches(process.cmdline()) else None
+    except (psutil.Error, OSError):
+        return None
+
+
+def stop(process: psutil.Process, *signals: tuple[signal.Signals, float]) -> bool:
+    """Send each signal in turn and wait so many seconds after it; say whether the process ended.
+
+    psutil compares start times before it signals, so a pid that was given out again is never hit.
+    """
+    for number, seconds in signals:
+        try:
+            process.send_signal(number)
+            process.wait(timeout=seconds)
+        except psutil.NoSuchProcess:
+            return True
+        except psutil.TimeoutExpired:
+            continue
+        return True
+    return False
+
+
+def titled(beginning: str) -> list[psutil.Process]:
+    """The processes that call themselves by a title of their own making which begins so."""
+    found = []
+    for pid in psutil.pids():
+        with contextlib.suppress(psutil.Error, OSError):
+            process = psutil.Process(pid)
+            if " ".join(process.cmdline()).startswith(beginning):
+                found.append(process)
+    return found
+
+
+def has_ended(process: psutil.Process) -> bool:
+    """Whether a process is gone, or only waits for its parent to notice."""
+    try:
+        return process.status() == psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return True
+
+
+def read_pid(file: Path) -> int | None:
+    """The pid on a file's first line; None when there is no such file or no such number."""
+    try:
+        pid = int(file.read_text().split("\n", 1)[0])
+    except (OSError, ValueError):
+        return None
+    return pid if pid > 0 else None
+
+
+def size(log: Path) -> int:
+    """How much has been written to a log so far, in bytes."""
+    return log.stat().st_size if log.exists() else 0
+
+
+def tail(log: Path, *, offset: int = 0, lines: int = 15) -> str:
+    """The last lines that were written to a log after an offset."""
+    try:
+        with log.open("rb") as file:
+            file.seek(offset)
+            text = file.read().decode(errors="replace")
+    except OSError:
+        return ""
+    return "\n".join(text.splitlines()[-lines:])
