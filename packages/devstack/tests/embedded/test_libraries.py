@@ -9,8 +9,7 @@ LINUX = (
     "No such file or directory"
 )
 MACOS = (
-    "dyld[512]: Library not loaded: /opt/homebrew/opt/libxml2/lib/libxml2.16.dylib
-"
+    "dyld[512]: Library not loaded: /opt/homebrew/opt/libxml2/lib/libxml2.16.dylib\n"
     "  Referenced from: /x/bin/postgres"
 )
 
