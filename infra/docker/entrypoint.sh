@@ -1,0 +1,14 @@
+#!/bin/sh
+# One image, several processes: the first argument names which. `exec` makes it process 1, so signals reach it.
+set -eu
+
+command=${1:-}
+case $command in
+api) shift && exec python -m sherpa.api "$@" ;;
+migrate | migrations | revert) exec python -m sherpa.db "$@" ;;
+config) shift && exec python -m sherpa.config "$@" ;;
+esac
+
+echo "sherpa: there is no command '$command' in this image" >&2
+echo "Usage: docker run IMAGE api | migrate [--to ID] | migrations [--json] | revert [--steps N] | config [--json]" >&2
+exit 2
