@@ -1,0 +1,1 @@
+"""Three ways to have PostgreSQL and Redis: from Docker, from wheels, or from elsewhere."""

@@ -1,0 +1,72 @@
+"""One checkout's stack: where its root is, who it is, and which servers its settings ask for."""
+
+import hashlib
+from dataclasses import dataclass
+from enum import StrEnum
+from pathlib import Path
+
+from sherpa.config import DatabaseSettings, RedisSettings, ServerSettings, ServiceUrl
+
+PROJECT = "choice-sherpa"
+# Where we listen is 127.0.0.1. A URL that names another address, even ::1, is for a server that isn't ours.
+OURS = frozenset({"127.0.0.1", "localhost"})
+
+
+class Service(StrEnum):
+    """What a stack is made of."""
+
+    POSTGRES = "postgres"
+    REDIS = "redis"
+    API = "api"
+
+
+SERVERS = (Service.POSTGRES, Service.REDIS)
+
+
+@dataclass(frozen=True)
+class StackSettings:
+    """The sections that the stack is brought up by."""
+
+    server: ServerSettings
+    database: DatabaseSettings
+    redis: RedisSettings
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A checkout and its settings. `root` is absolute and resolved."""
+
+    root: Path
+    settings: StackSettings
+
+    @property
+    def identity(self) -> str:
+        """What this stack calls itself: PostgreSQL's cluster_name, Redis' syslog-ident, Compose's project."""
+        return identity_of(self.root)
+
+    def url(self, service: Service) -> ServiceUrl:
+        """Where a server is, by the settings."""
+        return self.settings.database.url if service is Service.POSTGRES else self.settings.redis.url
+
+    @property
+    def local(self) -> tuple[Service, ...]:
+        """The servers that the settings want on this machine, and so from us."""
+        return tuple(service for service in SERVERS if self.url(service).host in OURS)
+
+
+def identity_of(root: Path) -> str:
+    """The identity of the checkout at this path: no two paths have the same, so two clones never meet."""
+    return f"{PROJECT}-{hashlib.sha256(str(root.resolve()).encode()).hexdigest()[:10]}"
+
+
+def is_identity(name: str) -> bool:
+    """Whether a server of this name belongs to a stack of this kind, be it ours or another checkout's."""
+    project, _, digest = name.rpartition("-")
+    return project == PROJECT and len(digest) == 10 and set(digest) <= set("0123456789abcdef")
+
+
+def state_directory(root: Path) -> Path:
+    """Where a checkout's stack keeps what it must remember; closed to all others."""
+    directory = root / ".sherpa"
+    directory.mkdir(mode=0o700, exist_ok=True)
+    return directory
