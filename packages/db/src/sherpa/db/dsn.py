@@ -1,0 +1,64 @@
+"""How every part of the project reaches PostgreSQL: one set of arguments for pool, migrations and probes."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from sherpa.config import DatabaseSettings
+
+# A host that swallows packets must not hold an attempt for asyncpg's own 60 s.
+CONNECT_TIMEOUT_SECONDS = 10.0
+
+# Twice the longest request (REQUEST_TIMEOUT_SECONDS is 30 by default): nobody waits for the transaction then.
+IDLE_IN_TRANSACTION_LIMIT = "60s"
+
+
+def connect_options(
+    settings: DatabaseSettings,
+    application_name: str,
+    *,
+    server_settings: Mapping[str, str] | None = None,
+) -> dict[str, Any]:
+    """Return the keyword arguments for `asyncpg.connect` and `asyncpg.create_pool`.
+
+    `server_settings` are added to those of the project and win over them. The result holds the password.
+    """
+    url = settings.url
+    return {
+        "host": url.host,
+        "port": url.port,
+        "user": url.username,
+        "password": url.password.reveal() if url.password else None,
+        "database": url.database,
+        "ssl": settings.ssl_mode.value,
+        "timeout": CONNECT_TIMEOUT_SECONDS,
+        "statement_cache_size": settings.statement_cache_size,
+        "server_settings": {
+            **_session_settings(settings, application_name),
+            **(server_settings or {}),
+        },
+    }
+
+
+def is_behind_pooler(settings: DatabaseSettings) -> bool:
+    """Tell whether a pooler such as PgBouncer is in between: no statement cache is the sign of it."""
+    return settings.statement_cache_size == 0
+
+
+def describe_server(settings: DatabaseSettings) -> str:
+    """Name the server and database for people, without user or password: `host:port/database`."""
+    url = settings.url
+    return f"{url.host}:{url.port}/{url.database}"
+
+
+def _session_settings(settings: DatabaseSettings, application_name: str) -> dict[str, str]:
+    tracked = {"application_name": application_name, "TimeZone": "UTC"}
+    if is_behind_pooler(settings):
+        # PgBouncer refuses a connection that asks for a parameter which it does not track;
+        # transactions set the limit themselves there (see `sherpa.db.transaction`).
+        return tracked
+    return {
+        **tracked,
+        "idle_in_transaction_session_timeout": IDLE_IN_TRANSACTION_LIMIT,
+        # A statement whose client has gone is ended within seconds instead of running to its end.
+        "client_connection_check_interval": "2s",
+    }

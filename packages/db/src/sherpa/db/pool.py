@@ -1,0 +1,176 @@
+"""The connection pool: as many sessions as the settings allow, handed out within the time that they allow."""
+
+import asyncio
+import math
+import random
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+from sherpa.config import DatabaseSettings
+from sherpa.db.dsn import connect_options, describe_server
+from sherpa.db.errors import DatabaseClosedError, DatabaseError, DatabaseUnavailableError, PoolTimeoutError
+from sherpa.db.session import Session
+from sherpa.db.startup import connect_error, open_when_ready
+from sherpa.db.translation import translate
+from sherpa.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+# Connections opened together must not all retire together.
+_LIFETIME_JITTER = 0.1
+
+
+@dataclass(frozen=True)
+class PoolStats:
+    """How the pool stands: connections open, of them idle and in use, and the bounds from the settings."""
+
+    size: int
+    idle: int
+    in_use: int
+    min: int
+    max: int
+
+
+class ConnectionPool:
+    """asyncpg's pool with our timeouts, lifetimes and errors. Belongs to the event loop that opened it."""
+
+    def __init__(self, settings: DatabaseSettings, application_name: str) -> None:
+        self.settings = settings
+        self.options = connect_options(settings, application_name)
+        self.server = describe_server(settings)
+        self._pool: asyncpg.Pool | None = None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether connections can be had."""
+        return self._pool is not None and not self._pool.is_closing()
+
+    async def open(self, within_seconds: float) -> None:
+        """Open the pool and its first connections, trying again while the server starts.
+
+        Raises DatabaseUnavailableError when the time is over, DatabaseRefusedError at once for a bad login.
+        """
+        if self._pool is not None:
+            raise DatabaseError("This Database is open already: open it once, then close it.")
+        self._pool = await open_when_ready(self._create, self.server, within_seconds)
+
+    async def close(self, grace_seconds: float) -> None:
+        """Wait for connections in use, at most so long, then end them. The pool is closed in any case."""
+        if self._pool is None:
+            return
+        try:
+            async with asyncio.timeout(grace_seconds):
+                await self._pool.close()
+        except TimeoutError:
+            log.warning("database connections in use were ended", grace_seconds=grace_seconds)
+        finally:
+            self._pool = None
+
+    async def acquire(self) -> PoolConnectionProxy:
+        """Take a connection; give it back with `release` or `discard`.
+
+        Raises PoolTimeoutError where none becomes free in the acquire timeout, DatabaseUnavailableError
+        where a new one is needed and can't be had, DatabaseClosedError before open() and after close().
+        """
+        if self._pool is None:
+            raise DatabaseClosedError
+        with self._explained():
+            try:
+                return await self._pool.acquire(timeout=self.settings.acquire_timeout_seconds)
+            except TimeoutError as error:
+                raise self._late() from error
+
+    async def connect(self) -> asyncpg.Connection:
+        """Open a connection beside the pool. The caller closes it."""
+        if self._pool is None:
+            raise DatabaseClosedError
+        with self._explained():
+            return await asyncpg.connect(**self.options, connection_class=Session)
+
+    async def release(self, connection: PoolConnectionProxy) -> None:
+        """Take the connection back, whatever state it is in. Never raises for what became of it."""
+        if self._pool is None or _is_detached(connection):
+            return
+        try:
+            if connection.is_expired:
+                await connection.close(timeout=self.settings.acquire_timeout_seconds)
+            else:
+                await self._pool.release(connection)
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            # asyncpg has ended the session and freed its place; what the caller did with it is done.
+            log.warning("database connection could not be reset", exc_info=error)
+
+    def discard(self, connection: PoolConnectionProxy) -> None:
+        """End the session at once, for its state is unknown; its place in the pool is free."""
+        if not _is_detached(connection):
+            connection.terminate()
+
+    @asynccontextmanager
+    async def connection(self) -> AsyncIterator[PoolConnectionProxy]:
+        """Lend a connection for the block."""
+        connection = await self.acquire()
+        try:
+            yield connection
+        finally:
+            await self.release(connection)
+
+    def stats(self) -> PoolStats:
+        """Return the pool's sizes; all but the bounds are 0 while it is closed."""
+        low, high = self.settings.min_connections, self.settings.max_connections
+        if self._pool is None:
+            return PoolStats(0, 0, 0, low, high)
+        size, idle = self._pool.get_size(), self._pool.get_idle_size()
+        return PoolStats(size, idle, size - idle, low, high)
+
+    async def _create(self) -> asyncpg.Pool:
+        settings = self.settings
+        with self._explained():
+            return await asyncpg.create_pool(
+                **self.options,
+                min_size=settings.min_connections,
+                max_size=settings.max_connections,
+                init_size=max(1, settings.min_connections),  # opening proves that the server can be reached
+                max_inactive_connection_lifetime=settings.idle_timeout_seconds,
+                max_queries=math.inf,  # asyncpg's count of statements; ours is a lifetime
+                connection_class=Session,
+                init=self._begin_life,
+            )
+
+    async def _begin_life(self, session: Session) -> None:
+        jitter = random.uniform(0, _LIFETIME_JITTER)  # noqa: S311 - nothing secret about it
+        session.retire_after(self.settings.max_lifetime_seconds * (1 - jitter))
+
+    def _late(self) -> DatabaseError:
+        stats, waited = self.stats(), self.settings.acquire_timeout_seconds
+        if stats.in_use < stats.max:
+            return DatabaseUnavailableError(
+                f"PostgreSQL at {self.server} accepted no new connection within {waited:g} s."
+            )
+        return PoolTimeoutError(
+            f"No database connection became free within {waited:g} s: all {stats.max} are in use."
+            " Look for long transactions in pg_stat_activity, or raise DATABASE_MAX_CONNECTIONS."
+        )
+
+    @contextmanager
+    def _explained(self) -> Iterator[None]:
+        try:
+            yield
+        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+            explanation = connect_error(error, self.server) or translate(error)
+            if explanation is None:
+                raise
+            raise explanation from error
+
+
+def is_alive(connection: PoolConnectionProxy) -> bool:
+    """Tell whether the connection is still the caller's and its session open."""
+    return not _is_detached(connection) and not connection.is_closed()
+
+
+def _is_detached(connection: PoolConnectionProxy) -> bool:
+    # asyncpg has no public way to ask, and every method of a detached proxy raises.
+    return connection._con is None

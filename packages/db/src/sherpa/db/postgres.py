@@ -1,0 +1,91 @@
+"""Piccolo's engine over our pool: every query and every transaction of the tables goes through here."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import asyncpg
+from piccolo.engine.postgres import PostgresEngine
+from piccolo.query.base import Query
+from piccolo.querystring import QueryString
+
+from sherpa.db.batch import Batch
+from sherpa.db.current import CurrentTransaction
+from sherpa.db.dsn import IDLE_IN_TRANSACTION_LIMIT, is_behind_pooler
+from sherpa.db.errors import DatabaseError
+from sherpa.db.pool import ConnectionPool
+from sherpa.db.transaction import Isolation, Transaction
+from sherpa.db.translation import translated
+
+type Rows = list[asyncpg.Record]
+
+
+class PooledEngine(PostgresEngine):
+    """A PostgresEngine that takes its connections from a ConnectionPool, and refuses while that is closed."""
+
+    __slots__ = ("connections", "transaction_settings")
+
+    current_transaction: CurrentTransaction  # type: ignore[assignment] - the same three methods, mended
+
+    def __init__(self, connections: ConnectionPool) -> None:
+        self.connections = connections
+        super().__init__(config=connections.options)
+        self.pool = connections  # type: ignore[assignment] - Piccolo only asks whether there is one
+        self.current_transaction = CurrentTransaction()
+        self.transaction_settings = (
+            # A pooler refuses it as a parameter of the session (see `sherpa.db.dsn`).
+            f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_LIMIT}'"
+            if is_behind_pooler(connections.settings)
+            else ""
+        )
+
+    async def check_version(self) -> None:
+        """Ask nothing: making an engine must not open a connection. Piccolo's own does, at import."""
+
+    async def start_connection_pool(self, **_options: object) -> None:
+        """Refuse: the pool is opened by `Database.open`, from the settings alone."""
+        raise DatabaseError("Open the pool with Database.open(): it takes its sizes from the settings.")
+
+    async def close_connection_pool(self) -> None:
+        """Refuse: the pool is closed by `Database.close`."""
+        raise DatabaseError("Close the pool with Database.close().")
+
+    def transaction(
+        self,
+        allow_nested: bool = True,  # noqa: FBT001, FBT002 - Piccolo's signature
+        *,
+        isolation: Isolation | None = None,
+        readonly: bool = False,
+    ) -> Transaction:
+        """Return a transaction to enter with `async with`; inside another one it joins that."""
+        return Transaction(self, allow_nested=allow_nested, isolation=isolation, readonly=readonly)
+
+    async def batch(self, query: Query, batch_size: int = 100, node: str | None = None) -> Batch:  # noqa: ARG002 - Piccolo's signature
+        """Return a batch to enter with `async with`; `node` is not supported, there is one server."""
+        return Batch(self, query, batch_size)
+
+    async def get_new_connection(self) -> asyncpg.Connection:
+        """Open a connection beside the pool. The caller closes it."""
+        return await self.connections.connect()
+
+    async def run_querystring(self, querystring: QueryString, in_pool: bool = True) -> Rows:  # noqa: FBT001, FBT002 - Piccolo's signature
+        """Run a query in the open transaction, else in autocommit on a connection of the pool."""
+        with translated():
+            return await super().run_querystring(querystring, in_pool)
+
+    async def run_ddl(self, ddl: str, in_pool: bool = True) -> Rows:  # noqa: FBT001, FBT002 - Piccolo's signature
+        """Run a statement that defines something, as `run_querystring` does."""
+        with translated():
+            return await super().run_ddl(ddl, in_pool)
+
+    async def _run_in_pool(self, query: str, args: Sequence[Any] | None = None) -> Rows:
+        async with self.connections.connection() as connection:
+            return await connection.fetch(query, *(args or ()))
+
+    async def _run_in_new_connection(self, query: str, args: Sequence[Any] | None = None) -> Rows:
+        connection = await self.get_new_connection()
+        try:
+            return await connection.fetch(query, *(args or ()))
+        finally:
+            await connection.close()

@@ -1,0 +1,76 @@
+"""The one place where the driver's errors become this package's."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import asyncpg
+
+from sherpa.db.constraints import violation
+from sherpa.db.errors import (
+    ConnectionLostError,
+    DatabaseClosedError,
+    DatabaseError,
+    DatabaseUnavailableError,
+    SchemaChangedError,
+    TransactionConflictError,
+)
+
+# SQLSTATE → what it means to the caller. Source: PostgreSQL's manual, appendix A.
+_BY_STATE: dict[str, type[DatabaseError]] = {
+    "40001": TransactionConflictError,  # serialization failure
+    "40P01": TransactionConflictError,  # deadlock
+    "57P01": ConnectionLostError,  # the administrator ended the session, or the server stops
+    "57P02": ConnectionLostError,  # another server process crashed
+    "57P05": ConnectionLostError,  # idle session timeout
+    "57P03": DatabaseUnavailableError,  # starting up or shutting down
+    "53300": DatabaseUnavailableError,  # too many connections
+}
+_CONNECTION_CLASS = "08"
+_INTEGRITY_CLASS = "23"
+
+# asyncpg reports a lost connection to the next caller as InterfaceError, which also stands for wrong use.
+_LOST = ("connection is closed", "connection was closed")
+_CLOSING = ("pool is closing", "pool is closed")
+
+
+def translate(error: BaseException) -> DatabaseError | None:
+    """Return this package's error for the driver's one, None where the original says it best."""
+    match error:
+        case asyncpg.InvalidCachedStatementError() | asyncpg.OutdatedSchemaCacheError():
+            return SchemaChangedError()
+        case asyncpg.PostgresError():
+            return _translate_state(error)
+        case asyncpg.InterfaceError():
+            return _translate_interface(str(error))
+        case _:
+            return None
+
+
+@contextmanager
+def translated() -> Iterator[None]:
+    """Let the block's driver errors leave it as this package's, the original on `__cause__`."""
+    try:
+        yield
+    except Exception as error:
+        replacement = translate(error)
+        if replacement is None:
+            raise
+        raise replacement from error
+
+
+def _translate_state(error: asyncpg.PostgresError) -> DatabaseError | None:
+    state: str = error.sqlstate or ""
+    if state.startswith(_INTEGRITY_CLASS):
+        return violation(error)
+    if state.startswith(_CONNECTION_CLASS):
+        return ConnectionLostError()
+    known = _BY_STATE.get(state)
+    return known() if known else None
+
+
+def _translate_interface(message: str) -> DatabaseError | None:
+    if any(text in message for text in _LOST):
+        return ConnectionLostError()
+    if any(text in message for text in _CLOSING):
+        return DatabaseClosedError()
+    return None
