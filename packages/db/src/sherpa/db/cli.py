@@ -1,0 +1,188 @@
+"""The commands on the schema: migrate, revert, migrations. Exit codes: 0 well, 1 failed, 2 wrong use."""
+
+import argparse
+import asyncio
+import json
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sherpa.config import ConfigError, DatabaseSettings, load
+from sherpa.db.dsn import describe_server
+from sherpa.db.errors import DatabaseError
+from sherpa.db.migrations.errors import TargetError
+from sherpa.db.migrations.events import Event, Notice, Step, Waited, Waiting
+from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS
+from sherpa.db.migrations.runner import migrate, revert
+from sherpa.db.migrations.session import open_session
+from sherpa.db.migrations.status import Status, read_status
+
+WELL, FAILED, WRONG_USE = 0, 1, 2
+
+
+@dataclass(frozen=True)
+class MigrationSettings:
+    """All that these commands need to know: where the database is."""
+
+    database: DatabaseSettings
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command (from `sys.argv` unless given) and return its exit code; faults are told on stderr."""
+    try:
+        arguments = _parser().parse_args(argv)
+    except SystemExit as end:  # argparse has printed the help, or the fault
+        return WRONG_USE if end.code else WELL
+    try:
+        return _run(arguments)
+    except TargetError as error:
+        return _fail(error, WRONG_USE)
+    except (ConfigError, DatabaseError) as error:
+        return _fail(error, FAILED)
+    except KeyboardInterrupt:
+        return _fail(
+            "Interrupted. The migration under way was rolled back; those reported as done stay.", FAILED
+        )
+
+
+def _run(arguments: argparse.Namespace) -> int:
+    match arguments.command:
+        case "migrate":
+            return _migrate(arguments)
+        case "revert":
+            return _revert(arguments)
+        case _:
+            return _list(as_json=arguments.json)
+
+
+def _migrate(arguments: argparse.Namespace) -> int:
+    settings = load(MigrationSettings).database
+    done = asyncio.run(
+        migrate(settings, to=arguments.to, lock_wait_seconds=arguments.lock_wait, report=_report)
+    )
+    _say(f"{_count(done)} applied in {describe_server(settings)}.")
+    return WELL
+
+
+def _revert(arguments: argparse.Namespace) -> int:
+    if arguments.all and not arguments.yes and not sys.stdin.isatty():
+        return _fail("--all drops every table and every row. No terminal to ask at: add --yes.", WRONG_USE)
+    settings = load(MigrationSettings).database
+    if arguments.all and not arguments.yes and not _is_confirmed(describe_server(settings)):
+        return _fail("Nothing was changed.", FAILED)
+    done = asyncio.run(
+        revert(
+            settings,
+            steps=arguments.steps,
+            to=arguments.to,
+            everything=arguments.all,
+            lock_wait_seconds=arguments.lock_wait,
+            report=_report,
+        )
+    )
+    _say(f"{_count(done)} reverted in {describe_server(settings)}.")
+    return WELL
+
+
+def _list(*, as_json: bool) -> int:
+    settings = load(MigrationSettings).database
+    status = asyncio.run(_read(settings))
+    rows = _rows(status)
+    if as_json:
+        document = {"database": describe_server(settings), "at_head": status.at_head, "migrations": rows}
+        _say(json.dumps(document, indent=2))
+        return WELL
+    for row in rows:
+        _say(f"{row['id']:<32} {row['state']:<8} {row['applied_at'] or ''}".rstrip())
+    _say(f"{len(status.applied)} applied, {len(status.pending)} pending in {describe_server(settings)}.")
+    return WELL
+
+
+async def _read(settings: DatabaseSettings) -> Status:
+    async with open_session(settings) as connection:
+        return await read_status(connection)
+
+
+def _rows(status: Status) -> list[dict[str, str | None]]:
+    rows: list[dict[str, str | None]] = [
+        {
+            "id": migration.id,
+            "state": "applied" if migration.is_known else "missing",
+            "applied_at": f"{migration.at:%Y-%m-%dT%H:%M:%SZ}",
+        }
+        for migration in status.applied
+    ]
+    rows += [{"id": pending, "state": "pending", "applied_at": None} for pending in status.pending]
+    return sorted(rows, key=lambda row: str(row["id"]))
+
+
+def _is_confirmed(where: str) -> bool:
+    _say(f"This reverts every migration in {where}: all tables go, with the rows in them.")
+    try:
+        return input("Go on? [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False
+
+
+def _report(event: Event) -> None:
+    match event:
+        case Step(migration_id, direction, seconds):
+            verb = "applied" if direction == "forwards" else "reverted"
+            _say(f"{migration_id:<32} {verb:<8} {seconds * 1000:8.1f} ms")
+        case Waiting(holder):
+            _say(f"Waiting: another runner is migrating this database ({holder}).")
+        case Waited(seconds):
+            _say(f"Waited {seconds:.1f} s for it.")
+        case Notice(text):
+            _say(f"  notice: {text}")
+
+
+def _count(steps: Sequence[Step]) -> str:
+    return "1 migration" if len(steps) == 1 else f"{len(steps) or 'No'} migrations"
+
+
+def _say(text: str) -> None:
+    sys.stdout.write(f"{text}\n")
+    sys.stdout.flush()
+
+
+def _fail(fault: object, code: int) -> int:
+    sys.stderr.write(f"{fault}\n")
+    return code
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="python -m sherpa.db", description="The schema and its history.")
+    commands = parser.add_subparsers(dest="command", required=True)
+
+    forwards = commands.add_parser("migrate", help="apply the pending migrations")
+    forwards.add_argument("--to", metavar="ID", help="stop after this one (an ID or its unique beginning)")
+
+    backwards = commands.add_parser(
+        "revert", help="take migrations back, the newest first; their rows are lost"
+    )
+    how_far = backwards.add_mutually_exclusive_group()
+    how_far.add_argument("--steps", metavar="N", type=_positive, default=1, help="how many (default: 1)")
+    how_far.add_argument("--to", metavar="ID", help="all that came after this one, which stays")
+    how_far.add_argument("--all", action="store_true", help="everything; asks before")
+    backwards.add_argument("--yes", action="store_true", help="don't ask")
+
+    for command in (forwards, backwards):
+        command.add_argument(
+            "--lock-wait",
+            metavar="SECONDS",
+            type=float,
+            default=LOCK_WAIT_SECONDS,
+            help="how long to wait for another runner (default: %(default).0f)",
+        )
+
+    listing = commands.add_parser("migrations", help="list the applied and the pending migrations")
+    listing.add_argument("--json", action="store_true", help="print JSON")
+    return parser
+
+
+def _positive(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise argparse.ArgumentTypeError("must be 1 or more")
+    return number

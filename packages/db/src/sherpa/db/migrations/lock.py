@@ -1,0 +1,59 @@
+"""One runner at a time: an advisory lock that is polled, held by the session and freed with it.
+
+Polled, because a session that waits inside `pg_advisory_lock()` holds a snapshot that another's
+CREATE INDEX CONCURRENTLY waits for: a deadlock.
+"""
+
+import asyncio
+import random
+import time
+
+import asyncpg
+
+from sherpa.db.migrations.errors import LockHeldError
+from sherpa.db.migrations.events import Report, Waited, Waiting
+
+LOCK_WAIT_SECONDS = 300.0
+LOCK_KEY = int.from_bytes(b"sherpadb")
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
+
+# An advisory lock's 64-bit key stands in pg_locks as two halves.
+_HOLDER = """
+SELECT format('pid %s, host %s, application %s', a.pid, coalesce(host(a.client_addr), 'local'),
+              coalesce(nullif(a.application_name, ''), 'unnamed'))
+FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
+  AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+  AND (l.classid::bigint << 32) | l.objid::bigint = $1
+"""
+
+
+async def acquire_lock(connection: asyncpg.Connection, wait_seconds: float, report: Report) -> None:
+    """Take the lock for as long as the session lives, waiting at most `wait_seconds` for another runner.
+
+    Raises `LockHeldError`, naming the holder.
+    """
+    if await _try_lock(connection):
+        return
+    holder = await _describe_holder(connection)
+    report(Waiting(holder))
+    started, pause = time.monotonic(), _FIRST_PAUSE
+    while (waited := time.monotonic() - started) < wait_seconds:
+        await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (spreads the waiting, guards nothing)
+        if await _try_lock(connection):
+            report(Waited(time.monotonic() - started))
+            return
+        pause = min(pause * 2, _LONGEST_PAUSE)
+    raise LockHeldError(
+        f"Another runner ({await _describe_holder(connection)}) has been migrating this database "
+        f"for {waited:.0f} s. Wait for it, or end it, then run the command again."
+    )
+
+
+async def _try_lock(connection: asyncpg.Connection) -> bool:
+    return bool(await connection.fetchval("SELECT pg_try_advisory_lock($1)", LOCK_KEY))
+
+
+async def _describe_holder(connection: asyncpg.Connection) -> str:
+    return str(await connection.fetchval(_HOLDER, LOCK_KEY) or "already gone")

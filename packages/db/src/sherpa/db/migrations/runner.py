@@ -1,0 +1,157 @@
+"""Applies and reverts migrations: one runner at a time, each migration and its record in one transaction.
+
+Killed at any instant, the database is before or after a migration, never between, and the next run goes on.
+"""
+
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+import asyncpg
+
+from sherpa.config import DatabaseSettings
+from sherpa.db.migrations.errors import ConnectionFailedError, MigrationFailedError, TargetError
+from sherpa.db.migrations.events import Direction, Report, Step, ignore
+from sherpa.db.migrations.files import VERSIONS, MigrationFile, complete, list_files
+from sherpa.db.migrations.history import forget, record
+from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS, acquire_lock
+from sherpa.db.migrations.migration import Migration, load
+from sherpa.db.migrations.session import open_session, pin
+from sherpa.db.migrations.status import Status, check_history, read_status
+
+
+async def migrate(
+    settings: DatabaseSettings,
+    *,
+    to: str | None = None,
+    lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+    folder: Path = VERSIONS,
+    report: Report = ignore,
+) -> tuple[Step, ...]:
+    """Apply the pending migrations, up to and including `to` (an ID or its unique beginning), and return them.
+
+    Takes no lock and loads no migration when there is nothing to do. Raises a `MigrationError`.
+    """
+    files = list_files(folder)
+    async with open_session(settings, report) as connection:
+        status = await _read_checked(connection, files)
+        target = complete_forwards(to, status)
+        if not choose_pending(status, target):
+            return ()
+        await acquire_lock(connection, lock_wait_seconds, report)
+        chosen = choose_pending(await _read_checked(connection, files), target)
+        return await _run_all(connection, files, chosen, "forwards", report)
+
+
+async def revert(
+    settings: DatabaseSettings,
+    *,
+    steps: int = 1,
+    to: str | None = None,
+    everything: bool = False,
+    lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+    folder: Path = VERSIONS,
+    report: Report = ignore,
+) -> tuple[Step, ...]:
+    """Revert the newest `steps` migrations, or all that came after `to`, or `everything`, and return them.
+
+    What a reverted migration created is dropped with the rows in it. Raises a `MigrationError`.
+    """
+    files = list_files(folder)
+    async with open_session(settings, report) as connection:
+        await acquire_lock(connection, lock_wait_seconds, report)
+        status = await _read_checked(connection, files)
+        chosen = choose_applied(status, steps=steps, to=to, everything=everything)
+        return await _run_all(connection, files, chosen, "backwards", report)
+
+
+def complete_forwards(to: str | None, status: Status) -> str | None:
+    """Return the whole ID of the target, or raise a `TargetError` when the database is already beyond it."""
+    if to is None:
+        return None
+    target = complete(to, status.known_ids)
+    if status.applied_ids and target < status.applied_ids[-1]:
+        raise TargetError(
+            f"The database is already at {status.applied_ids[-1]}, beyond {target}. "
+            f"To go back, use `inv revert --to {target}`."
+        )
+    return target
+
+
+def choose_pending(status: Status, target: str | None) -> tuple[str, ...]:
+    """Return the pending migrations up to the target, in the order in which they apply."""
+    return tuple(each for each in status.pending if target is None or each <= target)
+
+
+def choose_applied(status: Status, *, steps: int, to: str | None, everything: bool) -> tuple[str, ...]:
+    """Return the applied migrations to revert, newest first; raise a `TargetError` for what is not applied."""
+    newest_first = status.applied_ids[::-1]
+    if everything:
+        return newest_first
+    if to is not None:
+        target = complete(to, status.known_ids)
+        if target not in newest_first:
+            raise TargetError(f"{target} is not applied, so there is no way back to it: use `inv migrate`.")
+        return tuple(each for each in newest_first if each > target)
+    if newest_first and steps > len(newest_first):
+        raise TargetError(f"Only {len(newest_first)} migrations are applied, not {steps}: use --all.")
+    return newest_first[:steps]
+
+
+async def _read_checked(connection: asyncpg.Connection, files: Sequence[MigrationFile]) -> Status:
+    status = await read_status(connection, files)
+    check_history(status)
+    return status
+
+
+async def _run_all(
+    connection: asyncpg.Connection,
+    files: Sequence[MigrationFile],
+    chosen: Sequence[str],
+    direction: Direction,
+    report: Report,
+) -> tuple[Step, ...]:
+    by_id = {file.id: file for file in files}
+    migrations = [
+        await load(by_id[migration_id]) for migration_id in chosen
+    ]  # a broken file stops all, first
+    done = []
+    for migration in migrations:
+        step = await _run(connection, migration, direction)
+        report(step)
+        done.append(step)
+    return tuple(done)
+
+
+async def _run(connection: asyncpg.Connection, migration: Migration, direction: Direction) -> Step:
+    started = time.monotonic()
+    try:
+        async with connection.transaction():
+            await _run_steps(connection, migration, direction)
+    except Exception as error:
+        raise _explain(connection, migration, direction, error) from error
+    return Step(migration.id, direction, time.monotonic() - started)
+
+
+async def _run_steps(connection: asyncpg.Connection, migration: Migration, direction: Direction) -> None:
+    with pin(connection):
+        for run in migration.forwards if direction == "forwards" else migration.backwards:
+            await run()
+    if not connection.is_in_transaction():
+        raise RuntimeError("it ended the runner's transaction; a migration must not COMMIT or ROLLBACK")
+    await (record if direction == "forwards" else forget)(connection, migration.id)
+
+
+def _explain(
+    connection: asyncpg.Connection, migration: Migration, direction: Direction, error: Exception
+) -> Exception:
+    if connection.is_closed():
+        return ConnectionFailedError(
+            f"The connection broke while {migration.id} ran {direction}. It is applied whole or not at all: "
+            f"run the command again."
+        )
+    facts = [str(error) or repr(error), *getattr(error, "__notes__", [])]
+    facts += [f"{name}: {value}" for name in ("detail", "hint") if (value := getattr(error, name, None))]
+    if isinstance(error, asyncpg.PostgresError):
+        facts[0] += f" (SQLSTATE {error.sqlstate})"
+    return MigrationFailedError(migration.id, direction, "\n  ".join(facts))

@@ -1,0 +1,96 @@
+"""The one session that a run works on: opened with errors that say what to do, closed whatever happens."""
+
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager, suppress
+from contextvars import ContextVar
+
+import asyncpg
+
+from sherpa.config import DatabaseSettings
+from sherpa.db.dsn import connect_options, describe_server
+from sherpa.db.migrations.errors import ConnectionFailedError
+from sherpa.db.migrations.events import Notice, Report, ignore
+
+APPLICATION_NAME = "sherpa-migrate"
+OLDEST_SERVER = 15
+
+# A migration that queues for a table's lock makes every query behind it queue as well: give up early.
+_LOCK_TIMEOUT = "5s"
+# After a kill -9 the server notices within this time, ends the statement and frees our lock; without it, only
+# when the statement ends by itself.
+_CHECK_INTERVAL = "500ms"
+
+_pinned: ContextVar[asyncpg.Connection | None] = ContextVar("migration_session", default=None)
+
+
+@asynccontextmanager
+async def open_session(
+    settings: DatabaseSettings, report: Report = ignore
+) -> AsyncIterator[asyncpg.Connection]:
+    """Connect for the length of the block; the server's notices go to `report`.
+
+    Raises `ConnectionFailedError` when there is no server, no such database, no admission, or a server too old.
+    """
+    connection = await _connect(settings)
+
+    def tell(_: object, message: asyncpg.PostgresLogMessage) -> None:
+        report(Notice(message.message))
+
+    connection.add_log_listener(tell)
+    try:
+        await _prepare(connection)
+        yield connection
+    finally:
+        connection.remove_log_listener(tell)
+        await connection.close()
+
+
+@contextmanager
+def pin(connection: asyncpg.Connection) -> Iterator[None]:
+    """Make every migration that runs inside the block use this session."""
+    token = _pinned.set(connection)
+    try:
+        yield
+    finally:
+        _pinned.reset(token)
+
+
+def pinned() -> asyncpg.Connection | None:
+    """Return the session of the run that we are inside, if any."""
+    return _pinned.get()
+
+
+async def _connect(settings: DatabaseSettings) -> asyncpg.Connection:
+    where = describe_server(settings)
+    try:
+        return await asyncpg.connect(**connect_options(settings, APPLICATION_NAME))
+    except asyncpg.InvalidCatalogNameError as error:
+        raise ConnectionFailedError(
+            f"The server at {where} has no database {settings.url.database!r}. "
+            f"Create it (`createdb`), or correct DATABASE_URL."
+        ) from error
+    except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
+        raise ConnectionFailedError(
+            f"The server at {where} does not admit the user {settings.url.username!r}: {error}. "
+            f"Correct the user or the password in DATABASE_URL."
+        ) from error
+    except asyncpg.CannotConnectNowError as error:
+        raise ConnectionFailedError(
+            f"The server at {where} is not ready: {error}. Try again soon."
+        ) from error
+    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise ConnectionFailedError(
+            f"No PostgreSQL can be reached at {where}: {error or type(error).__name__}. "
+            f"Start it (`inv up`), or correct DATABASE_URL."
+        ) from error
+
+
+async def _prepare(connection: asyncpg.Connection) -> None:
+    version = connection.get_server_version()
+    if version.major < OLDEST_SERVER:
+        raise ConnectionFailedError(
+            f"The server is PostgreSQL {version.major}; the migrations need {OLDEST_SERVER} or newer."
+        )
+    await connection.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'; SET statement_timeout = 0")
+    with suppress(asyncpg.InvalidParameterValueError):  # a server on Windows cannot watch its clients
+        await connection.execute(f"SET client_connection_check_interval = '{_CHECK_INTERVAL}'")

@@ -1,0 +1,95 @@
+"""The ground for events: the outbox that publishes them reliably, and the memory of those already handled.
+
+Why: an event written in the same transaction as the change it tells of is never lost, and never told of a change
+that was rolled back; a handler that remembers what it has done may safely be given an event twice.
+
+Locks: everything is created new, so nobody can be waiting for it.
+
+Way back: drops both tables with the rows in them, and the extensions that this migration created itself (they
+carry its mark as their comment). An extension that was there before stays as it was.
+"""
+
+from piccolo.apps.migrations.auto.migration_manager import MigrationManager
+
+from sherpa.db.migrations.sql import sql_migration
+
+ID = "001_foundation"
+VERSION = "1.38.0"
+DESCRIPTION = "outbox, processed_events, extensions"
+
+FORWARDS = """
+-- Nothing of ours depends on these two: they are there for those who query by hand. So where the server lacks the
+-- library (embedded, Alpine), does not offer the extension (managed) or our role may not create it, we go on
+-- without. What is only a bad moment (conflict, resources, lock, shutdown: classes 40, 53, 55, 57) still fails.
+-- The mark in the comment is how the way back knows what is ours; COMMENT survives pg_dump and pg_upgrade.
+DO $$
+DECLARE
+    extension text;
+BEGIN
+    FOREACH extension IN ARRAY ARRAY['uuid-ossp', 'pgcrypto'] LOOP
+        IF EXISTS (SELECT FROM pg_extension WHERE extname = extension) THEN
+            CONTINUE;
+        END IF;
+        BEGIN
+            EXECUTE format('CREATE EXTENSION %I', extension);
+            EXECUTE format('COMMENT ON EXTENSION %I IS %L', extension, 'created by sherpa 001_foundation');
+        EXCEPTION WHEN OTHERS THEN
+            IF left(SQLSTATE, 2) IN ('40', '53', '55', '57') THEN
+                RAISE;
+            END IF;
+            RAISE NOTICE 'extension % is left out: %', extension, SQLERRM;
+        END;
+    END LOOP;
+END
+$$;
+
+-- An event waits here, written by the transaction that made it true, until the relay has published it.
+CREATE TABLE outbox (
+    id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+    aggregate_type VARCHAR(100) NOT NULL,
+    aggregate_id UUID NOT NULL,
+    event_type VARCHAR(100) NOT NULL,
+    payload JSONB NOT NULL,
+    created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(),
+    processed_at TIMESTAMPTZ -- empty until published
+);
+
+-- Serves the relay: SELECT … WHERE processed_at IS NULL ORDER BY created_at LIMIT n. Partial, so that it stays as
+-- small as the backlog, however many published events the table keeps.
+CREATE INDEX idx_outbox_unprocessed ON outbox(created_at) WHERE processed_at IS NULL;
+
+-- What was handled, so that a second delivery changes nothing.
+CREATE TABLE processed_events (
+    event_id UUID PRIMARY KEY,
+    handler_name VARCHAR(100) NOT NULL,
+    processed_at TIMESTAMPTZ NOT NULL DEFAULT NOW()
+);
+
+-- Serves retention and diagnosis, by handler: WHERE handler_name = … AND processed_at < ….
+CREATE INDEX idx_processed_events_handler ON processed_events(handler_name, processed_at);
+"""
+
+BACKWARDS = """
+-- Indexes and constraints go with their tables. Never CASCADE: what others built on these tables must stop us.
+DROP TABLE processed_events;
+DROP TABLE outbox;
+
+DO $$
+DECLARE
+    extension name;
+BEGIN
+    FOR extension IN
+        SELECT extname FROM pg_extension
+        WHERE extname IN ('uuid-ossp', 'pgcrypto')
+          AND obj_description(oid, 'pg_extension') = 'created by sherpa 001_foundation'
+    LOOP
+        EXECUTE format('DROP EXTENSION %I', extension);
+    END LOOP;
+END
+$$;
+"""
+
+
+async def forwards() -> MigrationManager:
+    """Describe this migration, both ways."""
+    return sql_migration(ID, DESCRIPTION, forwards=FORWARDS, backwards=BACKWARDS)
