@@ -1,4 +1,4 @@
-"""What every backend can do. Whether a server is ready, and ours, is decided by a client's probe, not here."""
+"""What every backend can do. Whether a server is ready and ours is decided by a client's probe, not here."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -47,7 +47,7 @@ class Command:
 
 
 class Backend(Protocol):
-    """PostgreSQL and Redis for one stack. Any method may raise StackError; none waits for a client to succeed.
+    """PostgreSQL and Redis for one stack. Any method may raise StackError; none waits for a client.
 
     A backend acts on the services that it is given, which are never other than `stack.local`. What changes
     something is called under the checkout's lock, so never twice at once for one stack.

@@ -30,7 +30,7 @@ NOT_DURABLE = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": 
 
 @dataclass(frozen=True)
 class PostgresServer:
-    """A PostgreSQL 16 with superuser `sherpa`; data in `directory`/data, log in `directory`/postgres.log.
+    """A PostgreSQL 16 with one superuser; data in `directory`/data, log in `directory`/postgres.log.
 
     `cluster_name` is its identity, which every client can ask for. `options` are server settings. A server
     that isn't durable trades safety in a power cut for speed.
@@ -42,6 +42,7 @@ class PostgresServer:
     cluster_name: str
     options: Mapping[str, str] = field(default_factory=dict)
     durable: bool = True
+    superuser: str = SUPERUSER
 
     @property
     def data(self) -> Path:
@@ -61,7 +62,7 @@ class PostgresServer:
         if require_usable(self.data):
             return False
         current_account().make_private(self.directory)
-        create_cluster(self.data, postgres_binaries(), SUPERUSER, self.password, durable=self.durable)
+        create_cluster(self.data, postgres_binaries(), self.superuser, self.password, durable=self.durable)
         return True
 
     def start(self) -> int:
