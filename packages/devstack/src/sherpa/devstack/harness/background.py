@@ -1,0 +1,38 @@
+"""An event loop in a thread of its own, for sessions that outlive a test's loop and for sync and async tests alike."""
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+
+class Background:
+    """Runs coroutines in its thread. `close` ends it; what was put off is finished first."""
+
+    def __init__(self) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._put_off: set[asyncio.Task[object]] = set()
+        self._thread = threading.Thread(target=self._loop.run_forever, name="test-harness", daemon=True)
+        self._thread.start()
+
+    def run[T](self, work: Coroutine[Any, Any, T]) -> T:
+        """Run to the end and return the result, or raise what it raised. The caller's thread waits."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop).result()
+
+    def put_off(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run beside what comes next; nobody waits for it before `close`. Call it within the loop."""
+        task = self._loop.create_task(work)
+        self._put_off.add(task)
+        task.add_done_callback(self._put_off.discard)
+
+    def close(self) -> None:
+        """Finish what was put off and end the thread. Failures of what was put off are raised here."""
+        try:
+            self.run(self._finish())
+        finally:
+            self._loop.call_soon_threadsafe(self._loop.stop)
+            self._thread.join()
+            self._loop.close()
+
+    async def _finish(self) -> None:
+        await asyncio.gather(*self._put_off)

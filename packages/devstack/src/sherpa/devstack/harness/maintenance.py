@@ -1,0 +1,60 @@
+"""Makes and drops a worker's databases, in one session that reopens itself when it is lost."""
+
+import asyncio
+import contextlib
+import itertools
+
+import asyncpg
+
+from sherpa.devstack.harness.background import Background
+from sherpa.devstack.harness.cluster import Cluster
+from sherpa.devstack.harness.template import clone
+
+EMPTY = "template1"
+
+
+class Maintenance:
+    """The worker's hand on the cluster. Its coroutines run in the background's loop."""
+
+    def __init__(self, cluster: Cluster, worker: str, background: Background) -> None:
+        self.cluster = cluster
+        self._worker = worker
+        self._background = background
+        self._numbers = itertools.count(1)
+        self._lock = asyncio.Lock()
+        self._connection: asyncpg.Connection | None = None
+
+    async def make(self, template: str) -> str:
+        """Make a database like the template and return its name."""
+        name = f"test_{self._worker}_{next(self._numbers)}"
+        async with self._lock:
+            await clone(await self._session(), template, name, in_memory=self.cluster.in_memory)
+        return name
+
+    async def drop_later(self, name: str) -> None:
+        """Drop a database, its sessions ended, while the next test runs."""
+        self._background.put_off(self._drop(name))
+
+    async def describe(self, name: str, text: str) -> None:
+        """Write a comment on a database, for whoever lists them."""
+        async with self._lock:
+            connection = await self._session()
+            quoted = await connection.fetchval("SELECT quote_literal($1::text)", text)
+            await connection.execute(f"COMMENT ON DATABASE {name} IS {quoted}")
+
+    async def close(self) -> None:
+        """Close the session."""
+        async with self._lock:
+            if self._connection:
+                await self._connection.close()
+
+    async def _drop(self, name: str) -> None:
+        # What can't be dropped now goes with the whole cluster at the session's end.
+        async with self._lock:
+            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+                await (await self._session()).execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
+
+    async def _session(self) -> asyncpg.Connection:
+        if self._connection is None or self._connection.is_closed():
+            self._connection = await self.cluster.connect("postgres")
+        return self._connection
