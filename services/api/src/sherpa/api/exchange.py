@@ -1,0 +1,122 @@
+"""One request and its answer: what the envelope measures, bounds and adds while the application works."""
+
+import asyncio
+import re
+from dataclasses import dataclass
+from secrets import token_hex
+
+from starlette.types import Message, Receive, Scope, Send
+
+from sherpa.api.errors import BodyTooLargeError, MalformedRequestError, RequestError
+
+_WELL_FORMED_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._~:+/=@-]{0,127}")
+_CLOSE = (b"connection", b"close")
+
+type Headers = tuple[tuple[bytes, bytes], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """What one request may take. The body's time counts from when the application begins to read it."""
+
+    request_timeout_seconds: float
+    body_timeout_seconds: float
+    body_bytes: int = 1024 * 1024
+
+
+class Exchange:
+    """The state of one request; its `receive` and `send` stand between the application and the server's."""
+
+    __slots__ = (
+        "_headers",
+        "_limits",
+        "_receive",
+        "_send",
+        "body_bytes",
+        "body_expires_at",
+        "closing",
+        "disconnected",
+        "ended_by",
+        "expires_at",
+        "finished",
+        "reading",
+        "request_id",
+        "scope",
+        "sent_bytes",
+        "started_at",
+        "status",
+        "task",
+    )
+
+    def __init__(
+        self, scope: Scope, receive: Receive, send: Send, *, limits: Limits, headers: Headers, now: float
+    ) -> None:
+        self.scope = scope
+        self._receive, self._send = receive, send
+        self._limits, self._headers = limits, headers
+        self.started_at = now
+        self.expires_at = now + limits.request_timeout_seconds
+        self.body_expires_at: float | None = None
+        self.reading = False
+        self.body_bytes = self.sent_bytes = 0
+        self.status: int | None = None
+        self.finished = self.disconnected = self.closing = False
+        self.ended_by: type[RequestError] | None = None
+        self.task = asyncio.current_task()
+        self.request_id = "-"
+
+    def admit(self, given: dict[bytes, bytes]) -> None:
+        """Refuse by its headers what cannot be served: raises MalformedRequestError or BodyTooLargeError."""
+        if b"host" not in given and self.scope["http_version"] == "1.1":
+            raise MalformedRequestError
+        length = given.get(b"content-length")
+        if length is not None and int(length) > self._limits.body_bytes:
+            raise BodyTooLargeError
+
+    def end(self, reason: type[RequestError]) -> None:
+        """Cancel the work on this request; the envelope answers with `reason`."""
+        if self.ended_by is None and self.task is not None:
+            self.ended_by = reason
+            self.task.cancel()
+
+    async def receive(self) -> Message:
+        """Receive for the application, within the limits of size and time: raises BodyTooLargeError."""
+        if self.body_expires_at is None:
+            self.body_expires_at = asyncio.get_running_loop().time() + self._limits.body_timeout_seconds
+        self.reading = True
+        message = await self._receive()
+        if message["type"] == "http.disconnect":
+            self.disconnected = not self.finished
+            return message
+        self.reading = message.get("more_body", False)
+        self.body_bytes += len(message.get("body", b""))
+        if self.body_bytes > self._limits.body_bytes:
+            raise BodyTooLargeError
+        return message
+
+    async def send(self, message: Message) -> None:
+        """Send for the application, with the headers that every response carries."""
+        if message["type"] == "http.response.start":
+            self.status = message["status"]
+            message = {**message, "headers": self._complete(message.get("headers", ()))}
+        else:
+            self.sent_bytes += len(message.get("body", b""))
+            self.finished = not message.get("more_body", False)
+        await self._send(message)
+
+    def _complete(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
+        """Add the standing headers, but those that the application has set itself."""
+        names = {name for name, _ in given}
+        complete = [*given, *(header for header in self._headers if header[0] not in names)]
+        complete.append((b"x-request-id", self.request_id.encode()))
+        if self.closing and b"connection" not in names:
+            complete.append(_CLOSE)
+        return complete
+
+
+def request_id_from(given: dict[bytes, bytes]) -> str:
+    """Return the caller's request id when it is well-formed (128 safe characters at most), else a new one."""
+    theirs = given.get(b"x-request-id")
+    if theirs is not None and _WELL_FORMED_ID.fullmatch(theirs):
+        return theirs.decode()
+    return token_hex(16)

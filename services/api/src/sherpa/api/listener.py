@@ -1,0 +1,105 @@
+"""The HTTP server below the application: granian in our own process and event loop, on a socket of ours.
+
+Granian itself binds with SO_REUSEPORT, by which a second process would share the port without a word.
+"""
+
+import errno
+import resource
+import socket
+from collections.abc import Callable
+from typing import Any, cast
+
+from granian._granian import SocketHolder
+from granian.constants import HTTPModes, Interfaces
+from granian.http import HTTP1Settings
+from granian.log import LogLevels
+from granian.server.embed import Server
+from starlette.types import ASGIApp
+
+from sherpa.api.errors import StartupError
+
+HEADER_BYTES = 16_384
+HEADER_SECONDS = 10.0
+"""How long a client may take to send a request's headers; also how long a kept connection may be idle."""
+
+BACKLOG = 1_024
+MOST_CONNECTIONS = 8_192
+DESCRIPTORS_KEPT = 128  # for PostgreSQL, Redis, files and what the libraries open
+
+# Its INFO lines repeat ours, and one warning calls embedding experimental: docs/decisions/0071 answers it.
+_GRANIAN_LOG = {
+    "version": 1,
+    "incremental": True,
+    "formatters": {},
+    "handlers": {},
+    "loggers": {},
+}
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """Take the port for this process alone: raises StartupError when another has it, or when we may not."""
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.bind((host, port))
+        listener.listen(BACKLOG)
+    except OSError as error:
+        listener.close()
+        raise StartupError(_explain(error, host, port)) from error
+    listener.settimeout(0)
+    return listener
+
+
+class Listener(Server):
+    """Granian's embedded server on a socket that is bound already. It owns the socket from now on."""
+
+    def __init__(self, app: ASGIApp, bound: socket.socket) -> None:
+        host, port = bound.getsockname()[:2]
+        super().__init__(
+            app,
+            host,
+            port,
+            interface=Interfaces.ASGINL,  # we run the lifespan, so as to tell its failures
+            http=HTTPModes.http1,
+            websockets=False,
+            backlog=BACKLOG,
+            backpressure=most_connections(),
+            http1_settings=HTTP1Settings(
+                header_read_timeout=int(HEADER_SECONDS * 1000), max_buffer_size=HEADER_BYTES
+            ),
+            log_level=LogLevels.error,
+            log_dictconfig=_GRANIAN_LOG,
+        )
+        self._bound = bound
+
+    def _init_shared_socket(self) -> None:
+        # The constructor is missing in granian's type stub: (descriptor, is a Unix socket, backlog).
+        hold = cast("Callable[[int, bool, int], Any]", SocketHolder)
+        is_unix = False
+        self._ssp, self._shd = None, hold(self._bound.detach(), is_unix, BACKLOG)
+
+
+def most_connections() -> int:
+    """Return how many connections may be open: granian's bound counts idle ones, so it must not be low."""
+    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    if soft == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    return max(DESCRIPTORS_KEPT, min(MOST_CONNECTIONS, soft - DESCRIPTORS_KEPT))
+
+
+def _explain(error: OSError, host: str, port: int) -> str:
+    match error.errno:
+        case errno.EADDRINUSE:
+            return (
+                f"Port {port} on {host} is taken by another process."
+                f" Stop it (find it with `ss -ltnp 'sport = :{port}'`), or set PORT to a free one."
+            )
+        case errno.EACCES:
+            return f"Port {port} needs rights that this user has not. Set PORT to one above 1023."
+        case errno.EADDRNOTAVAIL:
+            return (
+                f"HOST is {host}, which is no address of this machine. Set it to one, or to 0.0.0.0 for all."
+            )
+        case _:
+            return f"Cannot listen on {host}:{port}: {error.strerror or error}. Correct HOST and PORT."
