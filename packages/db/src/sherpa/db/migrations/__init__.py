@@ -1,1 +1,1 @@
-"""The schema's history: migration files, the runner that applies and reverts them, and what is applied where."""
+"""The schema's history: the migration files, the runner that applies and reverts them, what is applied."""

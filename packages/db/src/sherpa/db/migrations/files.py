@@ -14,7 +14,7 @@ from sherpa.db.migrations.errors import AmbiguousMigrationError, BrokenMigration
 APP_NAME = "sherpa"
 VERSIONS = Path(__file__).parent / "versions"
 
-# Piccolo imports a migration by its bare file name, so two apps' `001_x.py` would be one module: names carry the app.
+# Piccolo imports a migration by its bare file name: two apps' `001_x.py` would be one. Hence the prefix.
 _FILE_NAME = re.compile(rf"{APP_NAME}_(?P<id>(?P<number>\d{{3,}})_[a-z0-9_]+)\.py")
 
 

@@ -7,8 +7,8 @@ import asyncpg
 from sherpa.db.migrations.errors import HistoryError
 from sherpa.db.migrations.files import APP_NAME
 
-# Piccolo's columns, and one thing more: a migration can't be recorded twice. The comment tells our table from one
-# that Piccolo made; only ours goes when the last migration is reverted.
+# Piccolo's columns, and one thing more: a migration can't be recorded twice. The comment tells our table from
+# one that Piccolo made: only ours goes with the last migration.
 _MARK = "What sherpa.db applied, and when (UTC); in the format of Piccolo"
 _CREATE = f"""
 CREATE TABLE migration (
@@ -46,7 +46,8 @@ async def record(connection: asyncpg.Connection, migration_id: str) -> None:
     if await connection.fetchval("SELECT to_regclass('migration') IS NULL"):
         await connection.execute(_CREATE)
     await connection.execute(
-        "INSERT INTO migration (name, app_name, ran_on) VALUES ($1, $2, clock_timestamp() AT TIME ZONE 'UTC')",
+        "INSERT INTO migration (name, app_name, ran_on)"
+        " VALUES ($1, $2, clock_timestamp() AT TIME ZONE 'UTC')",
         migration_id,
         APP_NAME,
     )

@@ -1,7 +1,7 @@
-"""A migration file, read: its steps both ways, checked to be what the runner can carry out in one transaction.
+"""A migration file, read: its steps both ways, checked to be what the runner can do in one transaction.
 
-The file's `forwards()` returns Piccolo's MigrationManager. It is looked at by shape alone, so that this module
-does not import Piccolo.
+The file's `forwards()` returns Piccolo's MigrationManager. That is looked at by its shape alone, so that this
+module does not import Piccolo.
 """
 
 import dataclasses
@@ -41,7 +41,8 @@ async def load(file: MigrationFile) -> Migration:
     module = _import(file)
     if getattr(module, "ID", None) != file.id:
         raise BrokenMigrationError(
-            f"{file.path} says ID = {getattr(module, 'ID', None)!r}, its name says {file.id!r}: make them one."
+            f"{file.path} says ID = {getattr(module, 'ID', None)!r}, "
+            f"its name says {file.id!r}: make them the same."
         )
     manager = await module.forwards()
     if not dataclasses.is_dataclass(manager) or isinstance(manager, type):

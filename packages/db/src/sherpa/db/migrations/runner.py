@@ -28,7 +28,7 @@ async def migrate(
     folder: Path = VERSIONS,
     report: Report = ignore,
 ) -> tuple[Step, ...]:
-    """Apply the pending migrations, up to and including `to` (an ID or its unique beginning), and return them.
+    """Apply the pending migrations, up to and including `to` (an ID or its beginning), and return them.
 
     Takes no lock and loads no migration when there is nothing to do. Raises a `MigrationError`.
     """
@@ -84,7 +84,7 @@ def choose_pending(status: Status, target: str | None) -> tuple[str, ...]:
 
 
 def choose_applied(status: Status, *, steps: int, to: str | None, everything: bool) -> tuple[str, ...]:
-    """Return the applied migrations to revert, newest first; raise a `TargetError` for what is not applied."""
+    """Return what to revert, newest first; raise a `TargetError` for what is not applied."""
     newest_first = status.applied_ids[::-1]
     if everything:
         return newest_first

@@ -29,7 +29,7 @@ async def open_session(
 ) -> AsyncIterator[asyncpg.Connection]:
     """Connect for the length of the block; the server's notices go to `report`.
 
-    Raises `ConnectionFailedError` when there is no server, no such database, no admission, or a server too old.
+    Raises `ConnectionFailedError`: no server, no such database, not admitted, a server too old.
     """
     connection = await _connect(settings)
 
@@ -80,7 +80,7 @@ async def _connect(settings: DatabaseSettings) -> asyncpg.Connection:
         ) from error
     except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         raise ConnectionFailedError(
-            f"No PostgreSQL can be reached at {where}: {error or type(error).__name__}. "
+            f"No PostgreSQL can be reached at {where}: {str(error) or type(error).__name__}. "
             f"Start it (`inv up`), or correct DATABASE_URL."
         ) from error
 

@@ -1,10 +1,10 @@
 """How a migration file says what it does: plain SQL both ways, in the shape that Piccolo's tools read.
 
-Under our runner the SQL runs on the runner's one session; under Piccolo's own command, in Piccolo's transaction.
+Under our runner the SQL runs on the runner's one session; under Piccolo's own command, in its transaction.
 """
 
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, cast
 
 import asyncpg
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
@@ -31,7 +31,7 @@ def session() -> asyncpg.Connection:
     transaction = engine.current_transaction.get() if isinstance(engine, PostgresEngine) else None
     if transaction is None:
         raise RuntimeError("A migration runs only inside a runner's transaction.")
-    return transaction.connection
+    return cast("asyncpg.Connection", transaction.connection)
 
 
 def _script(statements: str) -> Callable[[], Coroutine[Any, Any, None]]:

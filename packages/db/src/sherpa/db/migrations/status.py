@@ -1,4 +1,4 @@
-"""Which migrations are applied in a database, and which are pending: one query, nothing written, no ORM loaded."""
+"""Which migrations a database has, and which are pending: one query, nothing written, no ORM loaded."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -30,7 +30,7 @@ class Status:
 
     @property
     def at_head(self) -> bool:
-        """Whether every migration that the code knows is applied. A database ahead of the code counts as such."""
+        """Whether all that the code knows is applied; a database ahead of the code is at its head, too."""
         return not self.pending
 
     @property
@@ -47,8 +47,8 @@ class Status:
 async def read_status(connection: asyncpg.Connection, files: Sequence[MigrationFile] | None = None) -> Status:
     """Compare the database's history with the migration files (the code's own unless given).
 
-    Needs no right but SELECT on the table `migration`. To be called outside a transaction: where that table is
-    missing, the query fails, and a failed query would end the transaction.
+    Needs no right but SELECT on the table `migration`. Call it outside a transaction: where that table is
+    missing, the query fails, and with it the transaction would.
     """
     files = list_files() if files is None else files
     known = {file.id for file in files}
@@ -58,7 +58,7 @@ async def read_status(connection: asyncpg.Connection, files: Sequence[MigrationF
 
 
 def check_history(status: Status) -> None:
-    """Raise `HistoryError` unless the applied migrations are exactly the first of those that the code knows."""
+    """Raise `HistoryError` unless the applied migrations are the first of those that the code knows."""
     for earlier, later in pairwise(status.applied_ids):
         if earlier == later:
             raise HistoryError(
@@ -66,13 +66,13 @@ def check_history(status: Status) -> None:
             )
     if unknown := [migration.id for migration in status.applied if not migration.is_known]:
         raise HistoryError(
-            f"The database has {', '.join(unknown)}, which this code does not know. Is the code older than the "
-            f"database? Run this command from the newest code."
+            f"The database has {', '.join(unknown)}, which this code does not know. "
+            f"Is the code older than the database? Run this command from the newest code."
         )
     if late := [
         migration_id for migration_id in status.pending if migration_id < max(status.applied_ids, default="")
     ]:
         raise HistoryError(
-            f"{', '.join(late)} came late: {status.applied_ids[-1]} is already applied. Give the late one the next "
-            f"free number, in its file's name and in its ID."
+            f"{', '.join(late)} came late: {status.applied_ids[-1]} is already applied. "
+            f"Give the late one the next free number, in its file's name and in its ID."
         )

@@ -1,12 +1,12 @@
 """The ground for events: the outbox that publishes them reliably, and the memory of those already handled.
 
-Why: an event written in the same transaction as the change it tells of is never lost, and never told of a change
-that was rolled back; a handler that remembers what it has done may safely be given an event twice.
+Why: an event written in the same transaction as the change it tells of is never lost, and never tells of a
+change that was rolled back; a handler that remembers what it has done may safely be given an event twice.
 
 Locks: everything is created new, so nobody can be waiting for it.
 
-Way back: drops both tables with the rows in them, and the extensions that this migration created itself (they
-carry its mark as their comment). An extension that was there before stays as it was.
+Way back: drops both tables with the rows in them, and those extensions that this migration created itself
+(they carry its mark as their comment). An extension that was there before stays as it was.
 """
 
 from piccolo.apps.migrations.auto.migration_manager import MigrationManager
@@ -18,10 +18,10 @@ VERSION = "1.38.0"
 DESCRIPTION = "outbox, processed_events, extensions"
 
 FORWARDS = """
--- Nothing of ours depends on these two: they are there for those who query by hand. So where the server lacks the
--- library (embedded, Alpine), does not offer the extension (managed) or our role may not create it, we go on
+-- Nothing of ours depends on these two: they are there for those who query by hand. So where the server lacks
+-- the library (embedded) or does not offer the extension (managed), or our role may not create it, we go on
 -- without. What is only a bad moment (conflict, resources, lock, shutdown: classes 40, 53, 55, 57) still fails.
--- The mark in the comment is how the way back knows what is ours; COMMENT survives pg_dump and pg_upgrade.
+-- The comment is a mark by which the way back knows what is ours; it survives pg_dump and pg_upgrade.
 DO $$
 DECLARE
     extension text;
@@ -54,7 +54,7 @@ CREATE TABLE outbox (
     processed_at TIMESTAMPTZ -- empty until published
 );
 
--- Serves the relay: SELECT … WHERE processed_at IS NULL ORDER BY created_at LIMIT n. Partial, so that it stays as
+-- Serves the relay: SELECT … WHERE processed_at IS NULL ORDER BY created_at LIMIT n. Partial, so that it is as
 -- small as the backlog, however many published events the table keeps.
 CREATE INDEX idx_outbox_unprocessed ON outbox(created_at) WHERE processed_at IS NULL;
 
@@ -70,7 +70,7 @@ CREATE INDEX idx_processed_events_handler ON processed_events(handler_name, proc
 """
 
 BACKWARDS = """
--- Indexes and constraints go with their tables. Never CASCADE: what others built on these tables must stop us.
+-- Indexes and constraints go with their tables. Never CASCADE: what others built on these must stop us.
 DROP TABLE processed_events;
 DROP TABLE outbox;
 

@@ -1,6 +1,6 @@
 """Who is a member, on which terms, and what was billed.
 
-Why: a membership is one row per user; what happened to its money is kept beside it, for audit, and never changed.
+Why: a membership is one row per user; what happened to its money is kept beside it for audit, never changed.
 
 Locks: everything is created new. The foreign key takes SHARE ROW EXCLUSIVE on memberships, which is as new.
 
@@ -32,12 +32,12 @@ CREATE TABLE memberships (
     updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW()
 );
 
--- Serves WHERE user_id = …, which the index behind UNIQUE (user_id) serves already; it is in the schema we were
--- given, and a later migration may drop it.
+-- Serves WHERE user_id = …, as the index behind UNIQUE (user_id) does already; it is in the schema as given to
+-- us, and a later migration may drop it.
 CREATE INDEX idx_memberships_user_id ON memberships(user_id);
 
--- Serves Stripe's webhooks, which know the customer alone: WHERE stripe_customer_id = …. Partial: free members
--- have none.
+-- Serves Stripe's webhooks, which know the customer alone: WHERE stripe_customer_id = …. Partial, for free
+-- members have none.
 CREATE INDEX idx_memberships_stripe_customer ON memberships(stripe_customer_id)
     WHERE stripe_customer_id IS NOT NULL;
 
@@ -59,7 +59,7 @@ CREATE INDEX idx_billing_history_membership ON billing_history(membership_id, cr
 """
 
 BACKWARDS = """
--- Indexes and constraints go with their tables. Never CASCADE: what others built on these tables must stop us.
+-- Indexes and constraints go with their tables. Never CASCADE: what others built on these must stop us.
 DROP TABLE billing_history;
 DROP TABLE memberships;
 """

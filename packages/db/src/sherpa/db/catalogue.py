@@ -1,0 +1,69 @@
+"""A database's schema as PostgreSQL's own catalogue tells it: plain facts, to be compared and shown.
+
+Covered, in every schema that is a user's: extensions, types, tables and views, columns, constraints,
+indexes, sequences, functions, triggers, rules, policies and comments. Left out are owners and grants, which
+belong to the place, and what is rare: operators, casts, publications, event triggers.
+"""
+
+import hashlib
+from collections.abc import Collection
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+import asyncpg
+
+_QUERY: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
+
+
+@dataclass(frozen=True, slots=True)
+class Fact:
+    """One object of the schema: its kind, the relation it belongs to (if any), its name, and all about it."""
+
+    kind: str
+    relation: str | None
+    name: str
+    facts: str
+
+    def __str__(self) -> str:
+        return f"{self.kind} {self.name}: {self.facts}" if self.facts else f"{self.kind} {self.name}"
+
+
+@dataclass(frozen=True, slots=True)
+class Snapshot:
+    """A schema at one moment, as facts sorted by kind and name; equal schemas give equal snapshots."""
+
+    facts: tuple[Fact, ...]
+
+    @property
+    def digest(self) -> str:
+        """A short text that two snapshots share when they are equal."""
+        return hashlib.sha256("\n".join(map(str, self.facts)).encode()).hexdigest()
+
+    def without(self, tables: Collection[str]) -> "Snapshot":
+        """Return the snapshot without these tables ("schema.table") and what belongs to them."""
+        return Snapshot(tuple(fact for fact in self.facts if fact.relation not in tables))
+
+    def as_json(self) -> list[dict[str, str]]:
+        """Return the facts as JSON has them: a list of objects with kind, name and facts."""
+        return [{"kind": fact.kind, "name": fact.name, "facts": fact.facts} for fact in self.facts]
+
+
+async def snapshot(connection: asyncpg.Connection) -> Snapshot:
+    """Read the schema of the connection's database; leaves no trace, in an open transaction either."""
+    transaction = connection.transaction()
+    await transaction.start()
+    try:
+        await connection.execute("SET LOCAL search_path = ''")
+        rows = await connection.fetch(_QUERY)
+    finally:
+        await transaction.rollback()
+    return Snapshot(tuple(Fact(*row) for row in rows))
+
+
+def diff(expected: Snapshot, actual: Snapshot) -> tuple[str, ...]:
+    """Return a line for each fact that only one of them has: "- " expected alone, "+ " actual alone."""
+    missing, extra = set(expected.facts) - set(actual.facts), set(actual.facts) - set(expected.facts)
+    lines = [(fact.kind, fact.name, f"- {fact}") for fact in missing]
+    lines += [(fact.kind, fact.name, f"+ {fact}") for fact in extra]
+    return tuple(line for *_, line in sorted(lines))

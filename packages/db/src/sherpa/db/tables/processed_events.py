@@ -1,0 +1,20 @@
+"""The memory of handled events: whoever finds its row here has nothing left to do."""
+
+from typing import ClassVar
+
+from piccolo.columns import UUID, Timestamptz, Varchar
+from piccolo.table import Table
+
+from sherpa.db.tables.schema import ServerNow
+
+
+class ProcessedEvents(Table, tablename="processed_events"):
+    """One handled event, and the handler that did it."""
+
+    event_id = UUID(primary_key=True, default=None)
+    handler_name = Varchar(length=100, default=None)
+    processed_at = Timestamptz(default=ServerNow())
+
+    ddl_indexes: ClassVar[tuple[str, ...]] = (
+        "CREATE INDEX idx_processed_events_handler ON processed_events (handler_name, processed_at)",
+    )
