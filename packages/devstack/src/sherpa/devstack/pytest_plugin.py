@@ -76,8 +76,8 @@ def pytest_runtest_makereport(item: pytest.Item, call: pytest.CallInfo[None]) ->
     """Keep a failed test's database before its fixtures are torn down, and say so in the report."""
     result: pytest.TestReport = yield  # type: ignore[misc, assignment] # pytest types wrappers as plain iterators
     if result.failed and call.when != "teardown":
-        worker = item.config.stash[WORKER]
         for lease in item.stash.get(LEASES, []):
+            worker = item.config.stash[WORKER]
             command = worker.keep(lease, item.nodeid, limit=item.config.getoption("--keep-databases"))
             if command:
                 result.sections.append((report.KEPT, command))
