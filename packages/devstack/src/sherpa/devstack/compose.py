@@ -93,3 +93,18 @@ class Compose:
         if process.returncode:
             said = "\n".join(word for word in words[-TAIL:] if word)
             raise DockerError(f"Compose could not do `{arguments[0]}` for {self.project}:\n{said}")
+
+    def last_words(self, service: str) -> str:
+        """The end of a service's log, or Compose's own words when it can't be had."""
+        command = self.command("logs", "--no-color", "--no-log-prefix", "--tail", str(TAIL), service)
+        done = subprocess.run(
+            command.arguments,
+            env=_clean_environment() | dict(command.environment),
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            errors="replace",
+            check=False,
+        )
+        return done.stdout.strip()
