@@ -6,7 +6,7 @@ Later runs never rewrite it, but for the port numbers when `inv up --reassign-po
 import os
 import re
 import secrets
-from collections.abc import Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,6 +15,7 @@ from sherpa.devstack.errors import StackError
 from sherpa.devstack.stack import OURS
 
 PASSWORD_BYTES = 24
+DEFAULT_API_PORT = 8080
 # Which variable holds each port. The order is the one in which free ports are given out.
 VARIABLES = ("DATABASE_URL", "REDIS_URL", "PORT")
 
@@ -30,6 +31,10 @@ class Move:
     before: int
     after: int
     holder: str
+
+    def __str__(self) -> str:
+        """One line for a person."""
+        return f"{self.variable}: port {self.before} is taken by {self.holder}; using {self.after}"
 
 
 def path_of(root: Path) -> Path:
@@ -51,7 +56,7 @@ def create(root: Path) -> tuple[Move, ...] | None:
     return moves
 
 
-def reassign(root: Path, variables: set[str]) -> tuple[Move, ...]:
+def reassign(root: Path, variables: Collection[str]) -> tuple[Move, ...]:
     """Give these variables free ports, in `.env` itself; every other character of it stays."""
     target = path_of(root)
     text, moves = _move(_read(target), variables)
@@ -61,10 +66,10 @@ def reassign(root: Path, variables: set[str]) -> tuple[Move, ...]:
 
 
 def port_in(text: str, variable: str) -> int | None:
-    """The local port that a variable has in a text in the form of `.env`; None when it has none on this machine."""
+    """The port on this machine that a variable names in the text of an `.env`; None when it names none."""
     value = _value(text, variable)
     if value is None:
-        return None
+        return DEFAULT_API_PORT if variable == "PORT" else None
     if value.isdigit():
         return int(value)
     found = _HOST_AND_PORT.match(value)
@@ -78,14 +83,14 @@ def _is_taken(text: str, variable: str) -> bool:
     return port is not None and not ports.is_free(port)
 
 
-def _move(text: str, variables: set[str]) -> tuple[str, tuple[Move, ...]]:
+def _move(text: str, variables: Collection[str]) -> tuple[str, tuple[Move, ...]]:
     """Write free ports into the text. No two variables get the same one, nor one that another of them has."""
     moves = []
     for variable in VARIABLES:
         before = port_in(text, variable)
         if variable not in variables or before is None:
             continue
-        others = {port_in(text, other) for other in VARIABLES if other != variable}
+        others = [port for other in VARIABLES if other != variable and (port := port_in(text, other))]
         after = ports.next_free(before + 1, avoid=others)
         text = _replace(text, variable, after)
         moves.append(Move(variable, before, after, ports.holder(before)))
@@ -113,7 +118,8 @@ def _replace(text: str, variable: str, port: int) -> str:
             lambda url: f"{url['scheme']}{url['user'] or ''}{url['host']}:{port}", value
         )
 
-    return _line(variable).sub(with_port, text)
+    text, count = _line(variable).subn(with_port, text)
+    return text if count else f"{text.rstrip('\n')}\n{variable}={port}\n"
 
 
 def _with_password(text: str, password: str) -> str:
@@ -150,11 +156,3 @@ def _write(target: Path, text: str) -> None:
 
 def _reason(error: Exception) -> str:
     return (error.strerror or str(error)) if isinstance(error, OSError) else str(error)
-
-
-def describe(moves: tuple[Move, ...]) -> Mapping[str, str]:
-    """For each variable that moved, one line for a person."""
-    return {
-        move.variable: f"{move.variable}: port {move.before} is taken by {move.holder}; using {move.after}"
-        for move in moves
-    }

@@ -1,5 +1,7 @@
 """What may go wrong with the local stack. Each error says what happened, where, and what to do next."""
 
+from collections.abc import Collection
+
 
 class StackError(Exception):
     """The local stack could not do what was asked."""
@@ -32,3 +34,15 @@ class ServerFailedError(StackError):
 
 class UnusableDataError(StackError):
     """A data directory can't be used by the server that we have."""
+
+
+class PortTakenError(StackError):
+    """Ports that the stack needs are someone else's. `variables` are the settings that name them."""
+
+    def __init__(self, problem: str, *, variables: Collection[str], remedy: str) -> None:
+        super().__init__(problem, remedy=remedy)
+        self.variables = frozenset(variables)
+
+
+class ForeignDatabaseError(StackError):
+    """A database or server belongs to someone else, so nothing is migrated or written there."""

@@ -8,7 +8,7 @@ from sherpa.devstack.stack import state_directory
 
 
 def recall(root: Path) -> BackendName | None:
-    """The backend that holds this checkout's data; None when there is none, or when the note can't be read."""
+    """The backend that holds this checkout's data; None when there is none or the note can't be read."""
     try:
         return BackendName(json.loads(_file(root).read_text())["backend"])
     except (OSError, ValueError, KeyError, TypeError):

@@ -35,7 +35,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True)
 class Answer:
-    """A server's answer. `identity` is what it calls itself, "" when it has no name; `detail` is for people."""
+    """A server's answer. `identity` is what it calls itself ("": nothing); `detail` is for people."""
 
     service: Service
     verdict: Verdict
@@ -53,7 +53,7 @@ class Answer:
 
 @dataclass(frozen=True)
 class ApiAnswer:
-    """The API's answer: its HTTP status (None: no answer) and the `status` it gives, such as `ok` or `degraded`."""
+    """The API's answer: its HTTP status (None: no answer), and the `status` in its body."""
 
     code: int | None
     status: str = ""

@@ -5,6 +5,7 @@ so: the program's name and a marker (the data directory, the stack's identity) t
 """
 
 import contextlib
+import os
 import signal
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -15,6 +16,8 @@ from typing import IO
 import psutil
 
 POLL_SECONDS = 0.003
+LOG_BYTES = 10_000_000
+TAIL_BYTES = 65_536
 
 
 @dataclass(frozen=True)
@@ -26,7 +29,8 @@ class Marker:
 
     def matches(self, command: Sequence[str]) -> bool:
         """Whether this command line is the marked process's."""
-        if not command or not Path(command[0]).name.startswith(self.program):
+        # macOS calls a framework's python "Python".
+        if not command or not Path(command[0]).name.lower().startswith(self.program):
             return False
         width = len(self.arguments)
         return any(
@@ -57,8 +61,11 @@ _children: list[subprocess.Popen[bytes]] = []
 def spawn(what: Spawn) -> psutil.Process:
     """Start a process in a session of its own, so that neither Ctrl-C nor our end reaches it.
 
-    Its output is appended to the log, which is made with mode 0600. Raises OSError when it can't be started.
+    Its output is appended to the log, which has mode 0600 and is put aside as `.1` when it has grown big.
+    Raises OSError when the process can't be started.
     """
+    if size(what.log) > LOG_BYTES:
+        what.log.replace(what.log.with_name(f"{what.log.name}.1"))
     _children[:] = [child for child in _children if child.poll() is None]
     uid, gid = what.user or (None, None)
     with what.log.open("ab") as log:
@@ -92,7 +99,9 @@ def find(marker: Marker, *, hint: int | None = None) -> psutil.Process | None:
     """The running process that carries the marker. `hint` is a pid to look at first, which is far faster."""
     if hint is not None and (process := _matching(hint, marker)):
         return process
-    return next((found for pid in psutil.pids() if (found := _matching(pid, marker))), None)
+    # A server's own children may carry its command line: the one that started first is the server.
+    found = [process for pid in psutil.pids() if (process := _matching(pid, marker))]
+    return min(found, key=psutil.Process.create_time, default=None)
 
 
 def find_hinted(marker: Marker, hint: int | None) -> psutil.Process | None:
@@ -163,7 +172,9 @@ def tail(log: Path, *, offset: int = 0, lines: int = 15) -> str:
     """The last lines that were written to a log after an offset."""
     try:
         with log.open("rb") as file:
-            file.seek(offset)
+            end = file.seek(0, os.SEEK_END)
+            # A log that was put aside meanwhile begins anew.
+            file.seek(max(offset if offset <= end else 0, end - TAIL_BYTES))
             text = file.read().decode(errors="replace")
     except OSError:
         return ""

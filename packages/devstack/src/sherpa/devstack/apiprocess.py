@@ -1,0 +1,119 @@
+"""The API as a background process of the stack: started, found again, stopped."""
+
+import hashlib
+import os
+import signal
+import sys
+import time
+from pathlib import Path
+
+import psutil
+
+from sherpa.devstack import envfile, processes
+from sherpa.devstack.errors import ServerFailedError
+from sherpa.devstack.probe import ApiAnswer, ask_api
+from sherpa.devstack.processes import Marker, Spawn
+from sherpa.devstack.progress import Progress
+from sherpa.devstack.stack import Stack, identity_of, state_directory
+
+START_SECONDS = 30.0
+POLL_SECONDS = 0.02
+KILL_SECONDS = 5.0
+
+
+class ApiProcess:
+    """The API of one checkout. Its command line carries the stack's identity, by which it is known."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+        self._offset = 0
+
+    @property
+    def log(self) -> Path:
+        """Where the API writes."""
+        return self._root / ".sherpa" / "logs" / "api.log"
+
+    def find(self) -> psutil.Process | None:
+        """The running process, by its pid file or, where that is gone, by looking at every process."""
+        return processes.find(self._marker, hint=processes.read_pid(self._pid_file))
+
+    def ensure_started(self, stack: Stack, progress: Progress) -> None:
+        """Start the API; one that runs with this very `.env` is left alone, another is restarted."""
+        process = self.find()
+        if process and self._is_current():
+            return
+        if process:
+            progress.say("restarting the API, since .env was changed")
+            self.stop(stop_seconds(stack))
+        self._start()
+
+    def ensure_ready(self, stack: Stack, progress: Progress) -> ApiAnswer:
+        """Wait until the API takes requests, and return its answer.
+
+        Raises ServerFailedError with the end of its log.
+        """
+        answer = ask_api(stack)
+        if answer.ready:
+            return answer
+        with progress.step("waiting for the API", "API ready"):
+            return self._await_ready(stack)
+
+    def stop(self, grace_seconds: float) -> bool:
+        """Stop the API, letting requests finish for the time given. False: it wasn't running."""
+        process = self.find()
+        if process is None:
+            return False
+        ended = processes.stop(process, (signal.SIGTERM, grace_seconds), (signal.SIGKILL, KILL_SECONDS))
+        if not ended:
+            raise ServerFailedError(
+                f"The API (pid {process.pid}) does not stop.", remedy=f"Its log: {self.log}"
+            )
+        self._pid_file.unlink(missing_ok=True)
+        return True
+
+    def _start(self) -> None:
+        state_directory(self._root)
+        self.log.parent.mkdir(mode=0o700, exist_ok=True)
+        self._offset = processes.size(self.log)
+        command = [sys.executable, *self._marker.arguments]
+        process = processes.spawn(Spawn(command, log=self.log, directory=self._root, environment=os.environ))
+        self._pid_file.write_text(f"{process.pid}\n{self._settings_digest()}\n")
+
+    def _await_ready(self, stack: Stack) -> ApiAnswer:
+        deadline = time.monotonic() + START_SECONDS
+        while not (answer := ask_api(stack)).ready:
+            if self.find() is None:
+                raise self._failure("The API ended while it started")
+            if time.monotonic() > deadline:
+                why = answer.detail or "no answer"
+                raise self._failure(f"The API is not ready after {START_SECONDS:.0f} s ({why})")
+            time.sleep(POLL_SECONDS)
+        return answer
+
+    def _is_current(self) -> bool:
+        """Whether the running API was started with the `.env` of now. By its content: clocks may be wrong."""
+        try:
+            return self._pid_file.read_text().split("\n")[1] == self._settings_digest()
+        except (OSError, IndexError):
+            return False
+
+    def _settings_digest(self) -> str:
+        return hashlib.sha256(envfile.path_of(self._root).read_bytes()).hexdigest()
+
+    @property
+    def _pid_file(self) -> Path:
+        return self._root / ".sherpa" / "api.pid"
+
+    @property
+    def _marker(self) -> Marker:
+        # -X takes names that Python doesn't know, and so marks the process without a word to the program.
+        return Marker("python", ("-X", f"sherpa-stack={identity_of(self._root)}", "-m", "sherpa.api"))
+
+    def _failure(self, what: str) -> ServerFailedError:
+        words = processes.tail(self.log, offset=self._offset)
+        return ServerFailedError(f"{what}:\n{words}", remedy=f"The whole log: inv logs api  ({self.log})")
+
+
+def stop_seconds(stack: Stack) -> float:
+    """How long the API may take to stop: its drain, its grace, and a moment."""
+    return stack.settings.server.drain_seconds + stack.settings.server.shutdown_grace_seconds + KILL_SECONDS

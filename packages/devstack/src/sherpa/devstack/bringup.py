@@ -1,0 +1,127 @@
+"""`up`: from whatever is there to everything running, and nothing touched that runs already.
+
+Each step looks first and acts only on what is missing, so that a run which was cut off anywhere is simply
+continued by the next one.
+"""
+
+import asyncio
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from sherpa.devstack import envfile, memory, servers
+from sherpa.devstack.apiprocess import ApiProcess
+from sherpa.devstack.backends.choice import AUTO, BACKENDS, Choice, choose
+from sherpa.devstack.errors import PortTakenError
+from sherpa.devstack.ownership import api_conflict, conflict, is_ours, require_none
+from sherpa.devstack.probe import Answer, ApiAnswer, ask_servers
+from sherpa.devstack.progress import Progress
+from sherpa.devstack.schema import bring_to_head
+from sherpa.devstack.settings import read_stack
+from sherpa.devstack.stack import Service, Stack
+from sherpa.devstack.turn import turn
+
+ATTEMPTS = 5
+
+
+@dataclass(frozen=True)
+class Request:
+    """What `inv up` was asked for."""
+
+    backend: str = AUTO
+    api: bool = True
+    reassign_ports: bool = False
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What runs now. `api` is None when it wasn't asked for."""
+
+    stack: Stack
+    choice: Choice
+    answers: Mapping[Service, Answer]
+    api: ApiAnswer | None
+
+
+def bring_up(root: Path, request: Request, progress: Progress) -> Outcome:
+    """Bring this checkout's stack up and return what runs.
+
+    Raises StackError, ConfigError or DatabaseError; what was started by then stays, and the next run goes on.
+    """
+    with turn(root, progress.say):
+        is_new = _write_settings(root, request, progress)
+        for _ in range(ATTEMPTS):
+            try:
+                return _converge(read_stack(root), request, progress)
+            except PortTakenError as taken:
+                # Another clone's first `up` may take a port between our look and our start. While nobody has
+                # read our new `.env`, other ports are ours to choose.
+                if not is_new:
+                    raise
+                _tell(envfile.reassign(root, taken.variables), progress)
+        return _converge(read_stack(root), request, progress)
+
+
+def _write_settings(root: Path, request: Request, progress: Progress) -> bool:
+    """Make `.env` if there is none, and say whether it was made; move its ports when that was asked for."""
+    moves = envfile.create(root)
+    if moves is not None:
+        progress.say(f"wrote {envfile.path_of(root)}, with a database password of its own")
+        _tell(moves, progress)
+    if request.reassign_ports:
+        _reassign(root, request, progress)
+    return moves is not None
+
+
+def _reassign(root: Path, request: Request, progress: Progress) -> None:
+    stack = read_stack(root)
+    answers = asyncio.run(ask_servers(stack))
+    try:
+        _require_free_ports(stack, _choose(stack, request, answers), answers, request)
+    except PortTakenError as taken:
+        moves = envfile.reassign(root, taken.variables)
+        if not moves:
+            raise
+        _tell(moves, progress)
+    else:
+        progress.say("no port of this stack is taken by anyone else: .env stays as it is")
+
+
+def _tell(moves: tuple[envfile.Move, ...], progress: Progress) -> None:
+    for move in moves:
+        progress.say(str(move))
+
+
+def _converge(stack: Stack, request: Request, progress: Progress) -> Outcome:
+    answers = asyncio.run(ask_servers(stack))
+    choice = _choose(stack, request, answers)
+    _require_free_ports(stack, choice, answers, request)
+    memory.remember(stack.root, choice.backend.name)
+    missing = [service for service, answer in answers.items() if not answer.reachable]
+    if missing:
+        answers = servers.start(stack, choice, missing, progress)
+    postgres = servers.ensure_database(stack, choice.backend.name, answers[Service.POSTGRES], progress)
+    api = ApiProcess(stack.root)
+    if request.api:
+        # It takes a second to load and waits for the schema by itself, so the migrations run meanwhile.
+        api.ensure_started(stack, progress)
+    migrations = bring_to_head(stack, choice.backend.name, postgres, progress)
+    answers = {**answers, Service.POSTGRES: replace(postgres, migrations=migrations)}
+    return Outcome(stack, choice, answers, api.ensure_ready(stack, progress) if request.api else None)
+
+
+def _choose(stack: Stack, request: Request, answers: Mapping[Service, Answer]) -> Choice:
+    """Keep the backend that everything runs with, without asking Docker anything; else choose."""
+    had = memory.recall(stack.root)
+    if had and request.backend in {AUTO, had} and all(is_ours(stack, each, had) for each in answers.values()):
+        return Choice(BACKENDS[had](stack), "as before")
+    return choose(stack, request.backend, had)
+
+
+def _require_free_ports(
+    stack: Stack, choice: Choice, answers: Mapping[Service, Answer], request: Request
+) -> None:
+    found = [conflict(stack, answer, choice.backend) for answer in answers.values()]
+    if request.api:
+        found.append(api_conflict(stack, runs=ApiProcess(stack.root).find() is not None))
+    require_none([each for each in found if each])

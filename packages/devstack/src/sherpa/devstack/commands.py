@@ -1,0 +1,130 @@
+"""The commands of the stack, as `inv` calls them; each returns an exit code: 0 well, 1 failed, 2 wrong use."""
+
+import os
+import signal
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+from sherpa.config import ConfigError
+from sherpa.db.errors import DatabaseError
+from sherpa.devstack import doctor as diagnosis
+from sherpa.devstack import logs as logbook
+from sherpa.devstack import report, teardown
+from sherpa.devstack.apiprocess import ApiProcess, stop_seconds
+from sherpa.devstack.backends.backend import Command
+from sherpa.devstack.backends.choice import NAMES
+from sherpa.devstack.bringup import Request, bring_up
+from sherpa.devstack.errors import StackError
+from sherpa.devstack.ownership import api_conflict, require_none
+from sherpa.devstack.progress import Progress
+from sherpa.devstack.settings import read_stack
+from sherpa.devstack.stack import Service
+
+WELL, FAILED, WRONG_USE = 0, 1, 2
+
+
+def up(root: Path, *, backend: str = "auto", api: bool = True, reassign_ports: bool = False) -> int:
+    """Bring everything up and say what runs; change nothing when it does already."""
+    if backend not in NAMES:
+        return _wrong(f"There is no backend {backend!r}: choose one of {', '.join(NAMES)}.")
+    return _guarded(lambda: _up(root, Request(backend, api, reassign_ports)))
+
+
+def down(root: Path, *, volumes: bool = False) -> int:
+    """Stop whatever of this stack runs; with `volumes` delete its data, too."""
+    return _guarded(lambda: teardown.bring_down(root, Progress(), volumes=volumes))
+
+
+def status(root: Path, *, as_json: bool = False) -> int:
+    """Show each process. The exit code is 1 when anything isn't well."""
+    return _guarded(lambda: _status(root, as_json=as_json))
+
+
+def logs(root: Path, service: str | None = None, *, follow: bool = False) -> int:
+    """Show the log of one service, or of all."""
+    if service and service not in set(Service):
+        return _wrong(f"There is no service {service!r}: choose one of {', '.join(Service)}.")
+    services = [Service(service)] if service else list(Service)
+    return _guarded(lambda: _logs(root, services, follow=follow))
+
+
+def serve(root: Path, *, reload: bool = False) -> int:
+    """Run the API in the foreground until it is interrupted; a background one makes room."""
+    return _guarded(lambda: _serve(root, reload=reload))
+
+
+def psql(root: Path, command: str | None = None) -> int:
+    """Open psql on the stack's database, or run one command."""
+    return _guarded(lambda: _foreground(report.present_backend(read_stack(root)).psql(command)))
+
+
+def redis_cli(root: Path, command: str | None = None) -> int:
+    """Open redis-cli on the stack's Redis, or run one command."""
+    return _guarded(lambda: _foreground(report.present_backend(read_stack(root)).redis_cli(command)))
+
+
+def doctor(root: Path, *, as_json: bool = False) -> int:
+    """Say what is wrong on this machine and what mends it. The exit code is 1 when anything is wrong."""
+    return _guarded(lambda: diagnosis.examine(root, sys.stdout, as_json=as_json))
+
+
+def _up(root: Path, request: Request) -> int:
+    progress = Progress()
+    outcome = bring_up(root, request, progress)
+    print(report.outcome_as_text(outcome, changed=progress.did))
+    return WELL
+
+
+def _status(root: Path, *, as_json: bool) -> int:
+    description = report.describe(root)
+    print(report.as_json(description) if as_json else report.as_text(description))
+    return WELL if description.well else FAILED
+
+
+def _logs(root: Path, services: list[Service], *, follow: bool) -> int:
+    try:
+        logbook.show(read_stack(root), services, sys.stdout, follow=follow)
+    except KeyboardInterrupt:
+        # That is how one ends following.
+        return WELL
+    return WELL
+
+
+def _serve(root: Path, *, reload: bool) -> int:
+    stack = read_stack(root)
+    background = ApiProcess(root)
+    if background.stop(stop_seconds(stack)):
+        print("The API that ran in the background was stopped.")
+    require_none([each for each in [api_conflict(stack, runs=False)] if each])
+    return _foreground(Command([sys.executable, "-m", "sherpa.api", *(["--reload"] if reload else [])]), root)
+
+
+def _foreground(command: Command, directory: Path | None = None) -> int:
+    """Run a command on our terminal. Ctrl-C is its own to answer; we only wait for its end."""
+    environment = {**os.environ, **command.environment}
+    # A handler of ours, unlike SIG_IGN, is not inherited by the command.
+    before = signal.signal(signal.SIGINT, lambda _number, _frame: None)
+    try:
+        ended = subprocess.run(list(command.arguments), env=environment, cwd=directory, check=False)
+    finally:
+        signal.signal(signal.SIGINT, before)
+    return FAILED if ended.returncode else WELL
+
+
+def _guarded(work: Callable[[], int | None]) -> int:
+    try:
+        return work() or WELL
+    except (StackError, ConfigError, DatabaseError) as error:
+        print(error, file=sys.stderr)
+    except KeyboardInterrupt:
+        print(
+            "\nInterrupted. What was started goes on; `uv run inv up` continues from here.", file=sys.stderr
+        )
+    return FAILED
+
+
+def _wrong(message: str) -> int:
+    print(message, file=sys.stderr)
+    return WRONG_USE

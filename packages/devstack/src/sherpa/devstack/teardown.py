@@ -1,0 +1,62 @@
+"""`down`: whatever of this stack runs is stopped; its data stays unless it is to go as well."""
+
+from pathlib import Path
+
+from sherpa.devstack import memory
+from sherpa.devstack.apiprocess import ApiProcess, stop_seconds
+from sherpa.devstack.backends import docker
+from sherpa.devstack.backends.backend import Backend, BackendName
+from sherpa.devstack.backends.docker import DockerBackend
+from sherpa.devstack.backends.embedded import EmbeddedBackend
+from sherpa.devstack.errors import StackError
+from sherpa.devstack.progress import Progress
+from sherpa.devstack.settings import read_stack_to_stop
+from sherpa.devstack.stack import Stack
+from sherpa.devstack.turn import turn
+
+
+def bring_down(root: Path, progress: Progress, *, volumes: bool) -> None:
+    """Stop the API and the servers, and with `volumes` delete their data. A broken `.env` is no hindrance.
+
+    Raises StackError when something can't be stopped.
+    """
+    with turn(root, progress.say):
+        stack = read_stack_to_stop(root)
+        api = ApiProcess(stack.root)
+        if api.find():
+            with progress.step("stopping the API", "API stopped"):
+                api.stop(stop_seconds(stack))
+        for backend in _backends(stack):
+            _stop(backend, progress)
+            if volumes:
+                backend.remove()
+        if volumes:
+            memory.forget(root)
+            progress.say("the data is deleted; .env stays")
+        if not progress.did:
+            progress.say("nothing was running")
+
+
+def _stop(backend: Backend, progress: Progress) -> None:
+    running = [state.service for state in backend.states().values() if state.running]
+    if running:
+        names = " and ".join(running)
+        with progress.step(f"stopping {names}", f"{names} stopped ({backend.name})"):
+            backend.stop()
+
+
+def _backends(stack: Stack) -> list[Backend]:
+    """Every backend that may hold something of this stack: the note of which one it was may be lost."""
+    had = memory.recall(stack.root)
+    backends: list[Backend] = [EmbeddedBackend(stack)]
+    if had in {BackendName.EMBEDDED, BackendName.EXTERNAL}:
+        return backends
+    absence = docker.absence()
+    if not absence:
+        return [*backends, DockerBackend(stack)]
+    if had is BackendName.DOCKER:
+        raise StackError(
+            f"This stack lives in Docker, which can't be used now: {absence}.",
+            remedy="Start Docker, then try again.",
+        )
+    return backends
