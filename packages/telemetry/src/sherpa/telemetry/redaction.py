@@ -94,6 +94,8 @@ def _plain_object(value: object, depth: int) -> object:
         return {str(key): _plain_entry(str(key), entry, depth) for key, entry in some}
     if isinstance(value, list | tuple | AbstractSet):
         return [plain(entry, depth + 1) for entry in islice(value, LARGEST_COLLECTION)]
+    if isinstance(value, int | float):  # such as HTTPStatus.OK
+        return value.__pos__()
     if isinstance(value, bytes | bytearray | memoryview):
         return plain(bytes(value[:LONGEST_TEXT]).decode("utf-8", "backslashreplace"))
     return plain(str.__str__(str(value)))

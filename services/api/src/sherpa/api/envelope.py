@@ -69,6 +69,7 @@ class Envelope:
             exchange.admit(scope["sherpa.headers"])
             self._require_started(scope["path"])
             await self._app(scope, receive, send)
+            exchange.require_answer()
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 — the last layer
             failure = _cause(exchange, error)
             if failure is not None:

@@ -35,3 +35,7 @@ class StillStartingError(RequestError):
 
 class ShuttingDownError(RequestError):
     """The process stops, and its grace is over before the request was."""
+
+
+class NoAnswerError(ApiError):
+    """An endpoint returned without an answer: a fault of ours, told as any unknown error is."""

@@ -7,7 +7,7 @@ from secrets import token_hex
 
 from starlette.types import Message, Receive, Scope, Send
 
-from sherpa.api.errors import BodyTooLargeError, MalformedRequestError, RequestError
+from sherpa.api.errors import BodyTooLargeError, MalformedRequestError, NoAnswerError, RequestError
 
 _WELL_FORMED_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._~:+/=@-]{0,127}")
 _CLOSE = (b"connection", b"close")
@@ -72,6 +72,11 @@ class Exchange:
         length = given.get(b"content-length")
         if length is not None and int(length) > self._limits.body_bytes:
             raise BodyTooLargeError
+
+    def require_answer(self) -> None:
+        """Raise NoAnswerError when the application is done, and has said nothing to a client that waits."""
+        if self.status is None and not self.disconnected:
+            raise NoAnswerError
 
     def end(self, reason: type[RequestError]) -> None:
         """Cancel the work on this request; the envelope answers with `reason`."""

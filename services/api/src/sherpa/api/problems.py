@@ -113,7 +113,7 @@ def respond(error: BaseException, request_id: str | None) -> Response:
     headers = {"connection": "close"} if kind.closes else {}
     if kind.retry_after is not None:
         headers["retry-after"] = str(kind.retry_after)
-    problem = Problem(kind.status.phrase, kind.status, TYPE_PREFIX + kind.slug, kind.detail, request_id)
+    problem = Problem(kind.status.phrase, int(kind.status), TYPE_PREFIX + kind.slug, kind.detail, request_id)
     return _response(problem, headers)
 
 

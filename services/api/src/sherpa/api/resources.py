@@ -17,11 +17,12 @@ from redis.exceptions import (
 
 from sherpa.api.errors import StartupError
 from sherpa.api.settings import ApiSettings
-from sherpa.config import RedisSettings
+from sherpa.config import DatabaseSettings, RedisSettings
 from sherpa.db.engine import Database
 from sherpa.db.errors import DatabaseError
 from sherpa.telemetry.logging import get_logger
 
+OPEN_SECONDS = 30.0
 # Nothing is under way any more when the resources are closed; what hangs is cut off.
 CLOSE_SECONDS = 1.0
 
@@ -42,16 +43,19 @@ class Resources:
 @asynccontextmanager
 async def open_resources(settings: ApiSettings) -> AsyncIterator[Resources]:
     """Open everything, or raise StartupError saying what is away and what to do; close it in the end."""
-    async with open_database(settings) as database, open_redis(settings.redis) as redis:
+    async with (
+        open_database(settings.database, within_seconds=OPEN_SECONDS) as database,
+        open_redis(settings.redis) as redis,
+    ):
         yield Resources(database, redis)
 
 
 @asynccontextmanager
-async def open_database(settings: ApiSettings) -> AsyncIterator[Database]:
+async def open_database(settings: DatabaseSettings, *, within_seconds: float) -> AsyncIterator[Database]:
     """Open the pool, waiting for a server that starts: without PostgreSQL there is nothing to serve."""
-    database = Database(settings.database, application_name="sherpa-api")
+    database = Database(settings, application_name="sherpa-api")
     try:
-        await database.open()
+        await database.open(within_seconds=within_seconds)
     except DatabaseError as error:
         raise StartupError(str(error)) from error
     try:
