@@ -123,6 +123,6 @@ def _wrong_password(answer: Answer) -> StackError:
     variable = VARIABLES[answer.service]
     return StackError(
         f"This stack's {answer.service} refuses the login in {variable}: {answer.detail}.",
-        remedy=f"{variable} in {source_of(variable)} must name the user and password that the data was made with. "
+        remedy=f"{variable} in {source_of(variable)} must name the user and password the data was made with. "
         "Put them back, or begin anew without the data: uv run inv down --volumes && uv run inv up",
     )

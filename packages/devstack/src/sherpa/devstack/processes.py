@@ -8,6 +8,7 @@ import contextlib
 import os
 import signal
 import subprocess
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -124,15 +125,21 @@ def stop(process: psutil.Process, *signals: tuple[signal.Signals, float]) -> boo
     psutil compares start times before it signals, so a pid that was given out again is never hit.
     """
     for number, seconds in signals:
-        try:
+        with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)
-            process.wait(timeout=seconds)
-        except psutil.NoSuchProcess:
+        if _await_end(process, seconds):
             return True
-        except psutil.TimeoutExpired:
-            continue
-        return True
     return False
+
+
+def _await_end(process: psutil.Process, seconds: float) -> bool:
+    """Not psutil's own wait: where nobody reaps (a container's pid 1 often doesn't), that waits for ever."""
+    deadline = time.monotonic() + seconds
+    while not has_ended(process):
+        if time.monotonic() > deadline:
+            return False
+        time.sleep(POLL_SECONDS)
+    return True
 
 
 def titled(beginning: str) -> list[psutil.Process]:

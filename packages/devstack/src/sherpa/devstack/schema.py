@@ -45,7 +45,7 @@ def _may_migrate(stack: Stack, status: Status, progress: Progress) -> bool:
         return False
     if not status.applied and (tables := asyncio.run(_count_tables(stack))):
         raise ForeignDatabaseError(
-            f"{stack.url(Service.POSTGRES)} holds {tables} tables and no history of this project's migrations, "
+            f"{stack.url(Service.POSTGRES)} holds {tables} tables and no history of our migrations, "
             "so it seems to be somebody else's.",
             remedy="Correct DATABASE_URL in .env; or, if the database is really meant: uv run inv migrate",
         )
