@@ -1,4 +1,4 @@
-"""The commands of the stack, as `inv` calls them; each returns an exit code: 0 well, 1 failed, 2 wrong use."""
+"""The commands of the stack, as `inv` calls them; exit codes: 0 well, 1 failed, 2 wrong use."""
 
 import os
 import signal
@@ -9,13 +9,13 @@ from pathlib import Path
 
 from sherpa.config import ConfigError
 from sherpa.db.errors import DatabaseError
-from sherpa.devstack import doctor as diagnosis
 from sherpa.devstack import logs as logbook
 from sherpa.devstack import report, teardown
 from sherpa.devstack.apiprocess import ApiProcess, stop_seconds
 from sherpa.devstack.backends.backend import Command
 from sherpa.devstack.backends.choice import NAMES
 from sherpa.devstack.bringup import Request, bring_up
+from sherpa.devstack.doctor import examination
 from sherpa.devstack.errors import StackError
 from sherpa.devstack.ownership import api_conflict, require_none
 from sherpa.devstack.progress import Progress
@@ -67,7 +67,7 @@ def redis_cli(root: Path, command: str | None = None) -> int:
 
 def doctor(root: Path, *, as_json: bool = False) -> int:
     """Say what is wrong on this machine and what mends it. The exit code is 1 when anything is wrong."""
-    return _guarded(lambda: diagnosis.examine(root, sys.stdout, as_json=as_json))
+    return _guarded(lambda: examination.examine(root, sys.stdout, as_json=as_json))
 
 
 def _up(root: Path, request: Request) -> int:

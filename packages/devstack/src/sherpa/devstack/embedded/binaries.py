@@ -28,11 +28,18 @@ ABANDONED_SECONDS = 3600
 
 @dataclass(frozen=True)
 class PostgresBinaries:
-    """A PostgreSQL that loads here. `notice` says why it isn't the first choice, and is empty when it is."""
+    """A PostgreSQL that loads here. `lacking` is the library that kept us from the first choice, or ""."""
 
     bin_directory: Path
     version: str
-    notice: str = ""
+    lacking: str = ""
+
+    @property
+    def notice(self) -> str:
+        """What a person should know about these programs; "" when there is nothing."""
+        if not self.lacking:
+            return ""
+        return f"{self.lacking} is missing, so PostgreSQL has no contrib; {package_line(self.lacking)}"
 
     def program(self, name: str) -> Path:
         """The path of one of its programs."""
@@ -57,12 +64,7 @@ def postgres_binaries(program: str = "postgres") -> PostgresBinaries:
         if missing := missing_library(answer):
             lacking = lacking or missing
             continue
-        notice = (
-            f"{lacking} is missing, so PostgreSQL comes without contrib; {package_line(lacking)}"
-            if lacking
-            else ""
-        )
-        return PostgresBinaries(bin_directory, _version_in(answer), notice)
+        return PostgresBinaries(bin_directory, _version_in(answer), lacking)
     raise _nothing_loads(lacking)
 
 

@@ -1,6 +1,9 @@
 """System libraries that PostgreSQL's programs load, and the package that holds each on the usual systems."""
 
+import os
+import platform
 import re
+import sys
 
 # soname prefix → (Debian and Ubuntu, Fedora, Homebrew)
 PACKAGES = {
@@ -29,7 +32,7 @@ def missing_library(output: str) -> str | None:
 
 def package_line(library: str) -> str:
     """One line that says how to install the package which holds this library."""
-    names = PACKAGES.get(library.split(".", 1)[0])
+    names = _packages(library)
     if names is None:
         return f"Install the package of your system that holds {library}."
     debian, fedora, macos = names
@@ -37,3 +40,32 @@ def package_line(library: str) -> str:
         f"install it with: apt-get install {debian} (Debian, Ubuntu), dnf install {fedora} (Fedora), "
         f"brew install {macos} (macOS)"
     )
+
+
+def install_command(library: str) -> str:
+    """The command that installs it on this very system, as far as we know the system; else `package_line`."""
+    names = _packages(library)
+    manager = _manager()
+    if names is None or manager is None:
+        return package_line(library)
+    number, command = manager
+    sudo = "" if os.geteuid() == 0 or command.startswith("brew") else "sudo "
+    return f"{sudo}{command} {names[number]}"
+
+
+def _packages(library: str) -> tuple[str, str, str] | None:
+    return PACKAGES.get(library.split(".", 1)[0])
+
+
+def _manager() -> tuple[int, str] | None:
+    """Which column of PACKAGES counts here, and the command that installs from it."""
+    if sys.platform == "darwin":
+        return 2, "brew install"
+    try:
+        facts = platform.freedesktop_os_release()
+    except OSError:
+        return None
+    family = {facts.get("ID", ""), *facts.get("ID_LIKE", "").split()}
+    if family & {"debian", "ubuntu"}:
+        return 0, "apt-get install -y"
+    return (1, "dnf install -y") if family & {"fedora", "rhel"} else None

@@ -1,0 +1,64 @@
+"""Findings about what runs: ports, identities, the schema, the API."""
+
+import asyncio
+from collections.abc import Iterator
+from pathlib import Path
+
+from sherpa.config import ConfigError
+from sherpa.devstack.apiprocess import ApiProcess
+from sherpa.devstack.backends.backend import Backend
+from sherpa.devstack.doctor.finding import Finding, failure, note, warning, well
+from sherpa.devstack.errors import StackError
+from sherpa.devstack.ownership import api_conflict, conflict, is_ours
+from sherpa.devstack.probe import Answer, ask_api, ask_servers
+from sherpa.devstack.report import present_backend
+from sherpa.devstack.settings import read_stack
+from sherpa.devstack.stack import Service, Stack
+
+UP = "uv run inv up"
+REASSIGN = "uv run inv up --reassign-ports"
+
+
+def examine_running(root: Path) -> Iterator[Finding]:
+    """Ask the servers and the API, as far as the settings can be read."""
+    try:
+        stack = read_stack(root)
+        backend = present_backend(stack)
+    except (StackError, ConfigError):
+        # The checkout's findings say why.
+        return
+    for answer in asyncio.run(ask_servers(stack)).values():
+        yield from _server(stack, backend, answer)
+    yield _api(stack)
+
+
+def _server(stack: Stack, backend: Backend, answer: Answer) -> Iterator[Finding]:
+    try:
+        found = conflict(stack, answer, backend)
+    except StackError as error:
+        yield failure(answer.service, error.problem, error.remedy)
+        return
+    if found:
+        yield failure(answer.service, str(found), REASSIGN)
+    elif not is_ours(stack, answer, backend.name):
+        yield note(answer.service, f"does not run ({answer.detail or answer.verdict})", UP)
+    else:
+        yield well(
+            answer.service, f"{answer.version} answers at {stack.url(answer.service)}, as {answer.identity}"
+        )
+    if answer.migrations and answer.migrations.pending:
+        yield warning("schema", f"pending: {', '.join(answer.migrations.pending)}", "uv run inv migrate")
+    elif answer.migrations:
+        yield well("schema", f"{len(answer.migrations.applied)} migrations applied, none pending")
+
+
+def _api(stack: Stack) -> Finding:
+    process = ApiProcess(stack.root).find()
+    if found := api_conflict(stack, runs=process is not None):
+        return failure(Service.API, str(found), REASSIGN)
+    if process is None:
+        return note(Service.API, "does not run in the background", UP)
+    answer = ask_api(stack)
+    if not answer.ready:
+        return failure(Service.API, f"is not ready: {answer.detail or 'no answer'}", "uv run inv logs api")
+    return well(Service.API, f"pid {process.pid}, {answer.status or 'ready'}")
