@@ -47,7 +47,7 @@ class DockerBackend:
         present = containers.of_project(self._stack.identity)
         if present:
             self._compose.run("down", "--remove-orphans")
-        running = {each.service for each in present if each.state == "running"}
+        running = {each.service for each in present if each.state in {"running", "paused"}}
         return [service for service in Service if service in running]
 
     def remove(self) -> None:
@@ -55,9 +55,13 @@ class DockerBackend:
         self._compose.run("down", "--remove-orphans", "--volumes")
 
     def states(self) -> Mapping[Service, ServiceState]:
-        """What the engine shows."""
+        """What the engine shows; the API, too, while `inv deploy` has put one there."""
         present = {each.service: each for each in containers.of_project(self._stack.identity)}
-        return {service: _state(service, present.get(service)) for service in SERVERS}
+        return {
+            service: _state(service, present.get(service))
+            for service in Service
+            if service in SERVERS or service in present
+        }
 
     def log(self, service: Service, *, follow: bool) -> Path | Command | None:
         """What prints the container's log, while there is a container."""

@@ -1,0 +1,144 @@
+"""The image of this checkout, and running it on this machine: migrate, then the API, beside their servers.
+
+What is deployed is what the tree holds, with the settings of `.env` and nothing of the caller's shell.
+"""
+
+import asyncio
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+from sherpa.config import ConfigError, load
+from sherpa.devstack import containers, envfile, memory, ports, servers
+from sherpa.devstack.apiprocess import ApiProcess
+from sherpa.devstack.appsettings import VARIABLES, app_variables
+from sherpa.devstack.backends import docker
+from sherpa.devstack.backends.backend import BackendName
+from sherpa.devstack.backends.choice import choose
+from sherpa.devstack.compose import Compose, find_compose
+from sherpa.devstack.containers import DockerError
+from sherpa.devstack.errors import StackError
+from sherpa.devstack.image import LATEST, build, tag
+from sherpa.devstack.ownership import conflict, require_none
+from sherpa.devstack.probe import api_host, ask_api, ask_servers
+from sherpa.devstack.progress import Progress
+from sherpa.devstack.stack import SERVERS, Service, Stack, StackSettings
+from sherpa.devstack.turn import turn
+
+MIGRATE = "migrate"
+READY_SECONDS = 60.0
+POLL_SECONDS = 0.1
+
+
+def image(root: Path) -> int:
+    """Build the image of this tree; return the exit code, 0 or 1."""
+    return _guard(lambda: _image(root.resolve()))
+
+
+def deploy(root: Path) -> int:
+    """Build the image, run it with its servers, wait until it is ready and say where; return 0 or 1."""
+    return _guard(lambda: _deploy(root.resolve()))
+
+
+def _guard(work: Callable[[], None]) -> int:
+    try:
+        work()
+    except (StackError, ConfigError) as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+def _image(root: Path) -> None:
+    built = build(root)
+    print(f"\nBuilt {built.reference}, also {LATEST}. Run it here: inv deploy")
+
+
+def _deploy(root: Path) -> None:
+    containers.require_engine()
+    find_compose()
+    progress = Progress()
+    with turn(root, progress.say):
+        stack = _read_stack(root, progress)
+        _require_local(stack)
+        _require_room(stack)
+        built = build(root)
+        _start_servers(stack, progress)
+        compose = Compose(
+            root, stack.identity, docker.variables(stack) | app_variables(stack, tag(built, stack.identity))
+        )
+        with progress.step("migrating, then starting the API", "schema migrated, API started"):
+            _start_app(compose)
+        with progress.step("waiting for the API", "API ready"):
+            _await_ready(stack, compose)
+    print(
+        f"\n  API    http://{api_host(stack)}:{stack.settings.server.port}  (ready: /health/ready)"
+        f"\n  image  {built.reference}"
+        f"\n  logs   docker logs --follow {stack.identity}-{Service.API}-1"
+        "\n  stop   inv down  (the data stays)"
+    )
+
+
+def _read_stack(root: Path, progress: Progress) -> Stack:
+    for move in envfile.create(root) or ():
+        progress.say(str(move))
+    return Stack(root, load(StackSettings, environ={}, dotenv=envfile.path_of(root)))
+
+
+def _require_local(stack: Stack) -> None:
+    for service in SERVERS:
+        if service not in stack.local:
+            raise StackError(
+                f"`inv deploy` has servers of its own, {VARIABLES[service]} names {stack.url(service).host}.",
+                remedy="Where the servers are elsewhere, run the image itself: docs/deployment.md",
+            )
+
+
+def _require_room(stack: Stack) -> None:
+    """Raise StackError when the API's port is taken, be it by this checkout's own process."""
+    if process := ApiProcess(stack.root).find():
+        raise StackError(
+            f"The API of `inv up` (pid {process.pid}) has the port that the container needs.",
+            remedy="Stop it, then try again: inv down",
+        )
+    port = stack.settings.server.port
+    ours = any(each.publishes(port) for each in containers.of_project(stack.identity))
+    if not ours and not ports.is_free(port):
+        raise StackError(
+            f"Port {port}, which the API needs, is taken by {docker.holder(port)}.",
+            remedy="Stop that, or set another PORT in .env, then try again.",
+        )
+
+
+def _start_servers(stack: Stack, progress: Progress) -> None:
+    """Bring PostgreSQL and Redis to where they serve a client; leave alone what does so already."""
+    choice = choose(stack, BackendName.DOCKER, memory.recall(stack.root))
+    answers = asyncio.run(ask_servers(stack))
+    require_none([each for answer in answers.values() if (each := conflict(stack, answer, choice.backend))])
+    memory.remember(stack.root, BackendName.DOCKER)
+    if missing := [service for service, answer in answers.items() if not answer.reachable]:
+        answers = servers.start(stack, choice, missing, progress)
+    servers.ensure_database(stack, BackendName.DOCKER, answers[Service.POSTGRES], progress)
+
+
+def _start_app(compose: Compose) -> None:
+    try:
+        compose.run("up", "--detach", "--remove-orphans", *SERVERS, MIGRATE, Service.API)
+    except DockerError as error:
+        said = f"\n{compose.last_words(MIGRATE)}" if f'"{MIGRATE}"' in error.problem else ""
+        raise StackError(f"{error.problem}{said}", remedy="Mend that, then try again: inv deploy") from error
+
+
+def _await_ready(stack: Stack, compose: Compose) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    while not (answer := ask_api(stack)).ready:
+        present = {each.service: each.state for each in containers.of_project(stack.identity)}
+        state = present.get(Service.API, "gone")
+        if state != "running" or time.monotonic() > deadline:
+            raise StackError(
+                f"The API is not ready; its container is {state}, its answer: {answer.detail or 'none'}\n"
+                f"{compose.last_words(Service.API)}",
+                remedy="Mend that, then try again: inv deploy. Or give up: inv down",
+            )
+        time.sleep(POLL_SECONDS)
