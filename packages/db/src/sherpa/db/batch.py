@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Any, Self
 
 from piccolo.engine.postgres import AsyncBatch
 from piccolo.query.base import Query
@@ -19,7 +19,7 @@ class Batch(AsyncBatch):
     Piccolo's own opens a session beside the pool, leaks it when a fetch fails, and swallows the error.
     """
 
-    def __init__(self, engine: PooledEngine, query: Query, batch_size: int) -> None:
+    def __init__(self, engine: PooledEngine, query: Query[Any, Any], batch_size: int) -> None:
         self.engine = engine
         self.query = query
         self.batch_size = batch_size
@@ -39,4 +39,4 @@ class Batch(AsyncBatch):
         exception: BaseException | None,
         traceback: TracebackType | None,
     ) -> bool:
-        return await self._stack.__aexit__(exception_type, exception, traceback)
+        return bool(await self._stack.__aexit__(exception_type, exception, traceback))

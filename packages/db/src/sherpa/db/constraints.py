@@ -52,8 +52,8 @@ CONSTRAINTS: Final[dict[str, type[ConstraintError]]] = {
 """Every named constraint of the schema; a test holds it equal to the migrated database's catalogue."""
 
 
-def violation(error: asyncpg.PostgresError) -> ConstraintError | None:
-    """Return the error of the constraint that PostgreSQL names, None for one that is not in the table."""
+def violation(error: asyncpg.PostgresError) -> ConstraintError:
+    """Return the error of the rule that PostgreSQL names, the general one for a rule without a name."""
     constraint: str = error.constraint_name or ""
-    known = CONSTRAINTS.get(constraint)
-    return known(constraint=constraint, table=error.table_name or "") if known else None
+    kind = CONSTRAINTS.get(constraint, ConstraintError)
+    return kind(constraint=constraint, table=error.table_name or "", column=error.column_name or "")

@@ -9,6 +9,7 @@ from typing import Self
 from asyncpg.pool import PoolConnectionProxy
 
 from sherpa.config import DatabaseSettings
+from sherpa.db import binding
 from sherpa.db.errors import TransactionMisuseError
 from sherpa.db.pool import ConnectionPool, PoolStats
 from sherpa.db.postgres import PooledEngine
@@ -37,10 +38,14 @@ class Database:
         Raises DatabaseUnavailableError when the time is over, DatabaseRefusedError at once for a bad login.
         """
         await self._connections.open(within_seconds)
+        binding.bind(self.engine)
 
     async def close(self, *, grace_seconds: float = CLOSE_GRACE_SECONDS) -> None:
         """Close the pool; connections in use are waited for, at most so long, then ended."""
-        await self._connections.close(grace_seconds)
+        try:
+            await self._connections.close(grace_seconds)
+        finally:
+            binding.release(self.engine)
 
     async def __aenter__(self) -> Self:
         await self.open()

@@ -54,17 +54,14 @@ class SchemaChangedError(DatabaseError):
 
 
 class CommitOutcomeUnknownError(DatabaseError):
-    """The connection ended while COMMIT was under way: the transaction may be committed or not.
+    """The connection ended during COMMIT: the work may be committed or not, so look before trying again.
 
-    It is not run again by itself, for that could do everything twice. Look whether the work is there.
+    It is never run again by itself, for that could do everything twice.
     """
 
 
 class TransactionFailedError(DatabaseError):
-    """Nothing was committed: a part of the transaction failed, and its error was swallowed on the way.
-
-    Let the error leave the transaction, or put the part that may fail in `database.savepoint()`.
-    """
+    """Nothing is committed, for a part failed and its error was swallowed: let it out, or use a savepoint."""
 
 
 class TransactionMisuseError(DatabaseError):
@@ -72,13 +69,21 @@ class TransactionMisuseError(DatabaseError):
 
 
 class ConstraintError(DatabaseError):
-    """A row breaks a rule of the schema."""
+    """A row breaks a rule of the schema.
 
-    def __init__(self, message: str | None = None, *, constraint: str = "", table: str = "") -> None:
-        super().__init__(message)
+    `constraint`, `table` and `column` name it as far as PostgreSQL does; the values stay on `__cause__`.
+    """
+
+    def __init__(self, *, constraint: str = "", table: str = "", column: str = "") -> None:
+        super().__init__()
         self.constraint = constraint
         self.table = table
+        self.column = column
+
+    def __str__(self) -> str:
+        where = [f"{name} {value}" for name, value in vars(self).items() if value]
+        return f"{super().__str__()} ({', '.join(where)})" if where else super().__str__()
 
 
 def _default_message(error: type[DatabaseError]) -> str:
-    return inspect.getdoc(error) or error.__name__
+    return (inspect.getdoc(error) or error.__name__).split("\n\n")[0]

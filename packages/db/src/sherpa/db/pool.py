@@ -1,11 +1,12 @@
 """The connection pool: as many sessions as the settings allow, handed out within the time that they allow."""
 
 import asyncio
-import math
 import random
+import sys
 from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import asynccontextmanager, contextmanager, suppress
 from dataclasses import dataclass
+from typing import cast
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -93,10 +94,10 @@ class ConnectionPool:
 
     async def release(self, connection: PoolConnectionProxy) -> None:
         """Take the connection back, whatever state it is in. Never raises for what became of it."""
-        if self._pool is None or _is_detached(connection):
+        if self._pool is None:
             return
         try:
-            if connection.is_expired:
+            if is_alive(connection) and _session(connection).is_expired:
                 await connection.close(timeout=self.settings.acquire_timeout_seconds)
             else:
                 await self._pool.release(connection)
@@ -106,7 +107,7 @@ class ConnectionPool:
 
     def discard(self, connection: PoolConnectionProxy) -> None:
         """End the session at once, for its state is unknown; its place in the pool is free."""
-        if not _is_detached(connection):
+        with suppress(asyncpg.InterfaceError):  # ended already, and its place taken back
             connection.terminate()
 
     @asynccontextmanager
@@ -135,14 +136,14 @@ class ConnectionPool:
                 max_size=settings.max_connections,
                 init_size=max(1, settings.min_connections),  # opening proves that the server can be reached
                 max_inactive_connection_lifetime=settings.idle_timeout_seconds,
-                max_queries=math.inf,  # asyncpg's count of statements; ours is a lifetime
+                max_queries=sys.maxsize,  # asyncpg's limit is a count of statements, ours a time
                 connection_class=Session,
                 init=self._begin_life,
             )
 
-    async def _begin_life(self, session: Session) -> None:
+    async def _begin_life(self, connection: asyncpg.Connection | PoolConnectionProxy) -> None:
         jitter = random.uniform(0, _LIFETIME_JITTER)  # noqa: S311 - nothing secret about it
-        session.retire_after(self.settings.max_lifetime_seconds * (1 - jitter))
+        _session(connection).retire_after(self.settings.max_lifetime_seconds * (1 - jitter))
 
     def _late(self) -> DatabaseError:
         stats, waited = self.stats(), self.settings.acquire_timeout_seconds
@@ -168,9 +169,11 @@ class ConnectionPool:
 
 def is_alive(connection: PoolConnectionProxy) -> bool:
     """Tell whether the connection is still the caller's and its session open."""
-    return not _is_detached(connection) and not connection.is_closed()
+    try:
+        return not connection.is_closed()
+    except asyncpg.InterfaceError:  # it ended while it was lent, and the pool has taken its place back
+        return False
 
 
-def _is_detached(connection: PoolConnectionProxy) -> bool:
-    # asyncpg has no public way to ask, and every method of a detached proxy raises.
-    return connection._con is None
+def _session(connection: asyncpg.Connection | PoolConnectionProxy) -> Session:
+    return cast("Session", connection)  # the pool makes nothing else, and its proxy passes attributes on

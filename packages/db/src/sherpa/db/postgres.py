@@ -26,12 +26,12 @@ class PooledEngine(PostgresEngine):
 
     __slots__ = ("connections", "transaction_settings")
 
-    current_transaction: CurrentTransaction  # type: ignore[assignment] - the same three methods, mended
+    current_transaction: CurrentTransaction  # type: ignore[assignment]  # the same three methods, mended
 
     def __init__(self, connections: ConnectionPool) -> None:
         self.connections = connections
         super().__init__(config=connections.options)
-        self.pool = connections  # type: ignore[assignment] - Piccolo only asks whether there is one
+        self.pool = connections  # type: ignore[assignment]  # Piccolo only asks whether there is one
         self.current_transaction = CurrentTransaction()
         self.transaction_settings = (
             # A pooler refuses it as a parameter of the session (see `sherpa.db.dsn`).
@@ -61,7 +61,7 @@ class PooledEngine(PostgresEngine):
         """Return a transaction to enter with `async with`; inside another one it joins that."""
         return Transaction(self, allow_nested=allow_nested, isolation=isolation, readonly=readonly)
 
-    async def batch(self, query: Query, batch_size: int = 100, node: str | None = None) -> Batch:  # noqa: ARG002 - Piccolo's signature
+    async def batch(self, query: Query[Any, Any], batch_size: int = 100, node: str | None = None) -> Batch:  # noqa: ARG002 - Piccolo's signature
         """Return a batch to enter with `async with`; `node` is not supported, there is one server."""
         return Batch(self, query, batch_size)
 
@@ -72,12 +72,14 @@ class PooledEngine(PostgresEngine):
     async def run_querystring(self, querystring: QueryString, in_pool: bool = True) -> Rows:  # noqa: FBT001, FBT002 - Piccolo's signature
         """Run a query in the open transaction, else in autocommit on a connection of the pool."""
         with translated():
-            return await super().run_querystring(querystring, in_pool)
+            rows: Rows = await super().run_querystring(querystring, in_pool)
+        return rows
 
     async def run_ddl(self, ddl: str, in_pool: bool = True) -> Rows:  # noqa: FBT001, FBT002 - Piccolo's signature
         """Run a statement that defines something, as `run_querystring` does."""
         with translated():
-            return await super().run_ddl(ddl, in_pool)
+            rows: Rows = await super().run_ddl(ddl, in_pool)
+        return rows
 
     async def _run_in_pool(self, query: str, args: Sequence[Any] | None = None) -> Rows:
         async with self.connections.connection() as connection:

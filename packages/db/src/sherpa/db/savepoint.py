@@ -21,5 +21,9 @@ class Savepoint(PiccoloSavepoint):
 
     async def rollback_to(self) -> None:
         """Undo what was done since."""
-        await super().rollback_to()
+        await self.transaction.connection.execute(f"ROLLBACK TO SAVEPOINT {self.name}")
         self.transaction.failure = self.failure
+
+    async def release(self) -> None:
+        """Forget the savepoint, keep what was done since."""
+        await self.transaction.connection.execute(f"RELEASE SAVEPOINT {self.name}")

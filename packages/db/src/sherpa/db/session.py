@@ -34,7 +34,7 @@ class Session(asyncpg.Connection):
         return status
 
     def _is_idle(self) -> bool:
-        return self._proxy is None
+        return self._proxy is None  # type: ignore[attr-defined]  # asyncpg has no public way to ask
 
 
 def _retire(reference: weakref.ref[Session]) -> None:

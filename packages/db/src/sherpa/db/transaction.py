@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Literal
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -51,6 +51,7 @@ class Transaction(PostgresTransaction):
         "_isolation",
         "_readonly",
         "_savepoints",
+        "_token",
         "failure",
         "is_left",
         "root",
@@ -90,7 +91,7 @@ class Transaction(PostgresTransaction):
             )
         return self._connection
 
-    async def __aenter__(self) -> Self:
+    async def __aenter__(self) -> Transaction:  # noqa: PYI034 - a joined block gives the one it joins
         if self._connection is not None or self.is_left:
             raise TransactionMisuseError("A transaction serves one `async with`: ask for another one.")
         current = self.engine.current_transaction.get()
@@ -98,7 +99,7 @@ class Transaction(PostgresTransaction):
             await self._start()
         else:
             self._join(current)
-        self.context = self.engine.current_transaction.set(self)
+        self._token = self.engine.current_transaction.set(self)
         return self.root
 
     async def __aexit__(
@@ -109,7 +110,7 @@ class Transaction(PostgresTransaction):
     ) -> Literal[False]:
         # Before anything can go wrong: this task, and those it started, are in no transaction any longer.
         self.is_left = True
-        self.engine.current_transaction.reset(self.context)
+        self.engine.current_transaction.reset(self._token)
         if self.root is self:
             await self._finish(exception)
         elif exception is not None:

@@ -28,8 +28,9 @@ _BY_STATE: dict[str, type[DatabaseError]] = {
 _CONNECTION_CLASS = "08"
 _INTEGRITY_CLASS = "23"
 
-# asyncpg reports a lost connection to the next caller as InterfaceError, which also stands for wrong use.
-_LOST = ("connection is closed", "connection was closed")
+# asyncpg reports a lost connection to the next caller as InterfaceError, which also stands for wrong use. A
+# pooled one that ended while it was held is "released": the pool has taken its place back.
+_LOST = ("connection is closed", "connection was closed", "has been released back to the pool")
 _CLOSING = ("pool is closing", "pool is closed")
 
 
