@@ -131,7 +131,9 @@ def _with_password(text: str, password: str) -> str:
 
 def _read(file: Path) -> str:
     try:
-        return file.read_text()
+        # Line ends stay as they are.
+        with file.open(encoding="utf-8", newline="") as text:
+            return text.read()
     except (OSError, UnicodeDecodeError) as error:
         remedy = (
             "Get it back: git checkout .env.example" if file.name == ".env.example" else "Make it readable."
@@ -144,7 +146,9 @@ def _write(target: Path, text: str) -> None:
     work = target.with_name(f".env.{os.getpid()}.new")
     try:
         work.unlink(missing_ok=True)
-        with os.fdopen(os.open(work, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as file:
+        with os.fdopen(
+            os.open(work, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w", encoding="utf-8", newline=""
+        ) as file:
             file.write(text)
         work.replace(target)
     except OSError as error:

@@ -1,11 +1,13 @@
 """One checkout's stack: where its root is, who it is, and which servers its settings ask for."""
 
 import hashlib
+import os
 from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
 from sherpa.config import DatabaseSettings, RedisSettings, ServerSettings, ServiceUrl
+from sherpa.devstack.errors import StackError
 
 PROJECT = "choice-sherpa"
 # Where we listen is 127.0.0.1. A URL that names another address, even ::1, is for a server that isn't ours.
@@ -66,7 +68,21 @@ def is_identity(name: str) -> bool:
 
 
 def state_directory(root: Path) -> Path:
-    """Where a checkout's stack keeps what it must remember; closed to all others."""
+    """Where a checkout's stack keeps what it must remember; closed to all others.
+
+    Raises StackError when it can't be made, or is somebody else's.
+    """
     directory = root / ".sherpa"
-    directory.mkdir(mode=0o700, exist_ok=True)
+    try:
+        directory.mkdir(mode=0o700, exist_ok=True)
+    except OSError as error:
+        raise StackError(
+            f"{directory} can't be made: {error.strerror}.",
+            remedy="Check that the checkout is yours and writable, and that the disk has room (df -h).",
+        ) from error
+    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
+        raise StackError(
+            f"{directory} belongs to another user: was this stack brought up with sudo?",
+            remedy=f'Go on as that user, or take it over: sudo chown -R "$(id -u):$(id -g)" "{directory}"',
+        )
     return directory
