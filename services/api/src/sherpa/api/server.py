@@ -29,6 +29,7 @@ EXIT_FAILED = 1
 # Of the grace, what is kept for telling the unfinished, closing the pools and leaving.
 RESERVE_SHARE = 0.2
 LONGEST_RESERVE_SECONDS = 4.0
+LEFTOVER_SECONDS = 0.2
 
 _log = get_logger(__name__)
 
@@ -38,17 +39,31 @@ def serve(app_factory: Callable[[ApiSettings], Starlette], settings: ApiSettings
 
     What went wrong is logged here, in one line: configure logging first.
     """
+    loop = uvloop.new_event_loop()
     try:
-        bound = bind(settings.server.host, settings.server.port)
-        with bound, asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(_run(app_factory, settings, bound))
+        with bind(settings.server.host, settings.server.port) as bound:
+            return loop.run_until_complete(_run(app_factory, settings, bound))
     except StartupError as error:
         _log.critical(str(error))
         return EXIT_FAILED
+    finally:
+        loop.close()
 
 
 async def _run(app_factory: Callable[[ApiSettings], Starlette], settings: ApiSettings, bound: socket) -> int:
-    return await Process(app_factory(settings), settings.server, bound).run()
+    try:
+        return await Process(app_factory(settings), settings.server, bound).run()
+    finally:
+        await _cancel_leftovers()
+
+
+async def _cancel_leftovers() -> None:
+    """Cancel what still runs, without waiting, as asyncio.Runner does, for a task that refuses to end."""
+    leftovers = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in leftovers:
+        task.cancel()
+    if leftovers:
+        await asyncio.wait(leftovers, timeout=LEFTOVER_SECONDS)
 
 
 class Process:

@@ -1,0 +1,220 @@
+"""Served processes for the tests, asked over raw sockets, and servers that a test may kill."""
+
+import json
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
+from http.client import HTTPResponse
+from pathlib import Path
+from types import TracebackType
+from typing import NamedTuple, Self
+
+import pytest
+
+from sherpa.config import DatabaseSettings, RedisSettings
+
+PATIENCE = 30.0
+PROGRAM = (sys.executable, str(Path(__file__).with_name("served.py")))
+PRODUCT = (sys.executable, "-m", "sherpa.api")
+
+
+class Answer(NamedTuple):
+    """A response as it came over the wire; header names in lower case."""
+
+    status: int
+    headers: dict[str, str]
+    body: bytes
+
+    @property
+    def json(self) -> dict[str, object]:
+        """Return the body as JSON."""
+        decoded: dict[str, object] = json.loads(self.body)
+        return decoded
+
+
+class Wire:
+    """One connection, at the level of bytes."""
+
+    def __init__(self, port: int) -> None:
+        self.socket = socket.create_connection(("127.0.0.1", port), timeout=PATIENCE)
+
+    def send(self, data: bytes) -> Self:
+        """Send bytes as they are."""
+        self.socket.sendall(data)
+        return self
+
+    def request(self, target: str, method: str = "GET", headers: str = "", body: bytes = b"") -> Self:
+        """Send a request; `headers` are lines that end in CRLF."""
+        return self.send(f"{method} {target} HTTP/1.1\r\nHost: test\r\n{headers}\r\n".encode() + body)
+
+    def answer(self, method: str = "GET") -> Answer:
+        """Read one response to its end."""
+        response = HTTPResponse(self.socket, method=method)
+        try:
+            response.begin()
+            headers = {name.lower(): value for name, value in response.getheaders()}
+            return Answer(response.status, headers, response.read())
+        finally:
+            response.close()
+
+    def rest(self) -> bytes:
+        """Read until the server closes the connection."""
+        received = b""
+        while True:
+            try:
+                data = self.socket.recv(65_536)
+            except ConnectionResetError:
+                return received
+            if not data:
+                return received
+            received += data
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self.socket.close()
+
+
+class Served:
+    """A process that serves, what it has logged, and ways to ask it."""
+
+    def __init__(self, command: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
+        self.port = int(environment["PORT"])
+        self._log = folder / f"{self.port}.log"
+        with self._log.open("w") as log:
+            self.process = subprocess.Popen(
+                command, env={**os.environ, **environment}, stdout=log, stderr=log, cwd=folder
+            )
+
+    @property
+    def text(self) -> str:
+        """Return all that it has written."""
+        return self._log.read_text()
+
+    @property
+    def events(self) -> list[dict[str, object]]:
+        """Return its whole lines, which are JSON."""
+        return [json.loads(line) for line in self.text.split("\n")[:-1]]
+
+    def has_logged(self, event: str) -> bool:
+        """Tell whether an event is in its log."""
+        return any(line["event"] == event for line in self.events)
+
+    def wait_until_logged(self, event: str) -> Self:
+        """Wait for an event in its log."""
+        self.wait_until(lambda: self.has_logged(event), f"the event {event!r}")
+        return self
+
+    def wait_until(self, condition: Callable[[], bool], what: str) -> None:
+        """Wait for a condition; fail with the log when it does not come true."""
+        deadline = time.monotonic() + PATIENCE
+        while not condition():
+            assert self.process.poll() is None, f"the process ended; waiting for {what}:\n{self.text}"
+            assert time.monotonic() < deadline, f"waited in vain for {what}:\n{self.text}"
+            time.sleep(0.01)
+
+    def wait_until_state(self, state: str) -> Answer:
+        """Wait until readiness reports a state, and return that answer."""
+        self.wait_until(lambda: self.ask("/health/ready").json["status"] == state, f"the state {state}")
+        return self.ask("/health/ready")
+
+    def signal(self, number: signal.Signals = signal.SIGTERM) -> None:
+        """Send a signal."""
+        self.process.send_signal(number)
+
+    def exit_code(self) -> int:
+        """Wait for its end."""
+        return self.process.wait(PATIENCE)
+
+    def wire(self) -> Wire:
+        """Open a connection."""
+        return Wire(self.port)
+
+    def ask(self, target: str, method: str = "GET", headers: str = "", body: bytes = b"") -> Answer:
+        """Ask on a connection of its own."""
+        with self.wire() as wire:
+            return wire.request(target, method, headers, body).answer(method)
+
+    def end(self) -> None:
+        """End it, whatever it does."""
+        self.process.kill()
+        self.process.wait()
+
+
+def find_free_port() -> int:
+    """Return a port that nobody listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def environment_for(**variables: str) -> dict[str, str]:
+    """Return the environment of a served process: quick to stop, logging JSON, on a free port."""
+    return {
+        "HOST": "127.0.0.1",
+        "PORT": str(find_free_port()),
+        "LOG_FORMAT": "json",
+        "LOG_LEVEL": "info",
+        "SHUTDOWN_DRAIN_SECONDS": "0",
+        "DATABASE_URL": "postgresql://nobody:hunter2@127.0.0.1:1/none",
+        "REDIS_URL": "redis://:hunter2@127.0.0.1:1/0",
+        **variables,
+    }
+
+
+type Start = Callable[..., Served]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    """Return a function that starts a process; what still runs after the test is killed."""
+    with ExitStack() as processes:
+
+        def start(command: Sequence[str] = PROGRAM, **variables: str) -> Served:
+            served = Served(command, environment_for(**variables), tmp_path)
+            processes.callback(served.end)
+            return served
+
+        yield start
+
+
+@pytest.fixture
+def start_alone(start: Start) -> Start:
+    """Return a function that starts a process without PostgreSQL and Redis, and waits until it serves."""
+
+    def start_alone(**variables: str) -> Served:
+        return start(SERVED_ALONE="yes", **variables).wait_until_logged("serving")
+
+    return start_alone
+
+
+@pytest.fixture(scope="module")
+def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Return a process without PostgreSQL and Redis for a whole module, of short patience."""
+    environment = environment_for(SERVED_ALONE="yes", REQUEST_TIMEOUT_SECONDS="1")
+    served = Served(PROGRAM, environment, tmp_path_factory.mktemp("served"))
+    try:
+        yield served.wait_until_logged("serving")
+    finally:
+        served.end()
+
+
+@pytest.fixture
+def addresses(database_settings: DatabaseSettings, redis_settings: RedisSettings) -> dict[str, str]:
+    """Return the variables of this test's own database and Redis."""
+    return {"DATABASE_URL": database_settings.url.reveal(), "REDIS_URL": redis_settings.url.reveal()}
+
+
+@pytest.fixture
+def product() -> Sequence[str]:
+    """Return the product's own command."""
+    return PRODUCT

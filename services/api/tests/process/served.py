@@ -1,0 +1,103 @@
+"""A program for the tests of the served process: the product's application, with slow routes added."""
+
+import asyncio
+import os
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from sherpa.api.app import create_app
+from sherpa.api.resources import Resources
+from sherpa.api.server import serve
+from sherpa.api.settings import ApiSettings
+from sherpa.config import load
+from sherpa.telemetry.logging import configure, get_logger
+
+log = get_logger("served")
+
+
+@asynccontextmanager
+async def alone(app: Starlette) -> AsyncIterator[None]:
+    """Start without PostgreSQL and Redis, for tests of what lies before them."""
+    app.state.lifecycle.serve()
+    yield
+    log.info("lifespan ended")
+
+
+async def sleep(request: Request) -> Response:
+    """Answer after so many seconds, and log both ends."""
+    log.info("sleeping")
+    try:
+        await asyncio.sleep(float(request.path_params["seconds"]))
+    finally:
+        log.info("slept")
+    return PlainTextResponse("slept")
+
+
+async def read(request: Request) -> Response:
+    """Answer with the size of the body."""
+    return PlainTextResponse(str(len(await request.body())))
+
+
+async def stream(_: Request) -> Response:
+    """Answer piece by piece, for ever."""
+
+    async def pieces() -> AsyncIterator[bytes]:
+        try:
+            while True:
+                yield b"x" * 1_000
+                await asyncio.sleep(0.02)
+        finally:
+            log.info("stream freed")
+
+    return StreamingResponse(pieces())
+
+
+async def hold(request: Request) -> Response:
+    """Hold every connection of the pool for so many seconds."""
+    resources: Resources = request.app.state.resources
+    seconds = float(request.path_params["seconds"])
+
+    async def hold_one() -> None:
+        async with resources.database.connection():
+            await asyncio.sleep(seconds)
+
+    await asyncio.gather(*(hold_one() for _ in range(resources.database.pool_stats().max)))
+    return PlainTextResponse("held")
+
+
+async def stubborn(_: Request) -> Response:
+    """Refuse to be ended."""
+    while True:
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            log.info("refused to end")
+
+
+def create(settings: ApiSettings) -> Starlette:
+    """Build the application and add the routes above; with SERVED_ALONE set, nothing is opened."""
+    app = create_app(settings)
+    if os.environ.get("SERVED_ALONE"):
+        app.router.lifespan_context = alone
+    app.router.routes.extend(
+        [
+            Route("/sleep/{seconds}", sleep, methods=["GET", "POST"]),
+            Route("/read", read, methods=["POST"]),
+            Route("/stream", stream),
+            Route("/hold/{seconds}", hold),
+            Route("/stubborn", stubborn),
+        ]
+    )
+    return app
+
+
+if __name__ == "__main__":
+    settings = load(ApiSettings)
+    configure(settings.logging, service="sherpa-api")
+    sys.exit(serve(create, settings))
