@@ -18,9 +18,9 @@ VERSION = "1.38.0"
 DESCRIPTION = "outbox, processed_events, extensions"
 
 FORWARDS = """
--- Nothing of ours depends on these two: they are there for those who query by hand. So where the server lacks
--- the library (embedded) or does not offer the extension (managed), or our role may not create it, we go on
--- without. What is only a bad moment (conflict, resources, lock, shutdown: classes 40, 53, 55, 57) still fails.
+-- Nothing of ours depends on these two: they are there for those who query by hand. So we go on without where
+-- the server lacks the library (embedded) or the extension (managed), or where our role may not create it.
+-- What is only a bad moment (conflict, resources, lock, shutdown: classes 40, 53, 55, 57) still fails.
 -- The comment is a mark by which the way back knows what is ours; it survives pg_dump and pg_upgrade.
 DO $$
 DECLARE
@@ -54,8 +54,8 @@ CREATE TABLE outbox (
     processed_at TIMESTAMPTZ -- empty until published
 );
 
--- Serves the relay: SELECT … WHERE processed_at IS NULL ORDER BY created_at LIMIT n. Partial, so that it is as
--- small as the backlog, however many published events the table keeps.
+-- Serves the relay: SELECT … WHERE processed_at IS NULL ORDER BY created_at LIMIT n. Partial: as small as
+-- the backlog, however many published events the table keeps.
 CREATE INDEX idx_outbox_unprocessed ON outbox(created_at) WHERE processed_at IS NULL;
 
 -- What was handled, so that a second delivery changes nothing.

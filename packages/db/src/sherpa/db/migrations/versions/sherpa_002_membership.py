@@ -32,8 +32,8 @@ CREATE TABLE memberships (
     updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW()
 );
 
--- Serves WHERE user_id = …, as the index behind UNIQUE (user_id) does already; it is in the schema as given to
--- us, and a later migration may drop it.
+-- Serves WHERE user_id = …, as the index behind UNIQUE (user_id) does already. It is in the schema as given;
+-- a later migration may drop it.
 CREATE INDEX idx_memberships_user_id ON memberships(user_id);
 
 -- Serves Stripe's webhooks, which know the customer alone: WHERE stripe_customer_id = …. Partial, for free
