@@ -73,7 +73,14 @@ def _copy_declarations(root: Path, copy: Path) -> None:
 
 
 def _export(workspace: Path, selection: list[str]) -> str:
-    return _uv(workspace, "export", "--frozen", "--no-emit-workspace", "--no-header", *selection)
+    text = _uv(workspace, "export", "--frozen", "--no-emit-workspace", "--no-header", *selection)
+    # A pinned line that ends without a backslash has no hash below it.
+    if loose := re.findall(r"^([\w.-]+)[^#\n]*[^\\\n]$", text, re.MULTILINE):
+        raise ResolutionError(
+            f"The package index gives no hash for {', '.join(loose)}.",
+            remedy="Resolve from an index that publishes hashes, and try again.",
+        )
+    return text
 
 
 def _uv(workspace: Path, *arguments: str) -> str:
