@@ -1,1 +1,1 @@
-"""Real, isolated databases for tests: servers of a session, databases of a worker, and the proof that they are clean."""
+"""Databases for tests, real and isolated: a session's servers, a worker's database, the proof that it is clean."""

@@ -1,4 +1,4 @@
-"""The session's servers: one PostgreSQL and one Valkey, started by the first worker that asks, shared by all."""
+"""The session's servers, one PostgreSQL and one Valkey: started by the first worker that asks, shared by all."""
 
 import asyncio
 import json
@@ -23,23 +23,24 @@ REDIS_DATABASES = 1024
 ATTEMPTS = 5
 
 POSTGRES_OPTIONS = {
-    # Nothing is worth keeping after a crash, and nothing runs at times of its own choosing.
+    # Nothing is worth keeping after a crash, and nothing runs at a time of its own choosing.
     "wal_level": "minimal",
     "max_wal_senders": "0",
     "autovacuum": "off",
+    "checkpoint_timeout": "1d",
     "max_wal_size": "256MB",
     "wal_recycle": "off",
     "wal_init_zero": "off",
-    "checkpoint_timeout": "1d",
-    # Small: copying and dropping a database looks through all of it.
+    # Small, because copying or dropping a database looks through all of it.
     "shared_buffers": "32MB",
-    # Shared memory as files of the data directory goes when that goes, even after a kill -9.
+    # Shared memory in files of the data directory: it goes with that, even after a kill -9.
     "dynamic_shared_memory_type": "mmap",
     "max_connections": "300",
     "timezone": "UTC",
 }
 REDIS_OPTIONS = {"databases": str(REDIS_DATABASES)}
-# The harness's own sessions: names come out with their schema, foreign keys and triggers are silent while tables are
+
+# The harness's own sessions: every name comes with its schema, foreign keys and triggers keep quiet while tables are
 # emptied, and a lock that nobody gives up becomes an error instead of a wait.
 HARNESS_SESSION = {
     "application_name": "test harness",
@@ -79,7 +80,7 @@ class Cluster:
                 password=Secret(password),
                 database=database,
             ),
-            # A pool opens as many connections as a test uses, and asks no server without TLS for it.
+            # The pool opens as many connections as a test uses, and asks a server without TLS for none.
             min_connections=1,
             max_connections=5,
             ssl_mode=SslMode.DISABLE,
@@ -87,8 +88,16 @@ class Cluster:
 
     async def connect(self, database: str) -> asyncpg.Connection:
         """Open a connection as superuser, for the harness itself."""
-        url = self.superuser_settings(database).url
-        return await asyncpg.connect(url.reveal(), ssl=False, timeout=10, server_settings=HARNESS_SESSION)
+        url = self.superuser_settings(database).url.reveal()
+        return await asyncpg.connect(
+            url,
+            ssl=False,
+            timeout=10,
+            server_settings=HARNESS_SESSION,
+            # The proof is long, and planning it takes longer than running it.
+            max_cacheable_statement_size=0,
+            max_cached_statement_lifetime=0,
+        )
 
 
 def obtain(session: Session) -> Cluster:
@@ -102,6 +111,14 @@ def obtain(session: Session) -> Cluster:
     write_private(session.directory / "pgpass", _pgpass(cluster))
     write_private(record, json.dumps(asdict(cluster)))
     return cluster
+
+
+def write_private(file: Path, text: str) -> None:
+    """Write a file that only we can read: the whole of it, or none."""
+    draft = file.with_suffix(".draft")
+    draft.touch(mode=0o600)
+    draft.write_text(text)
+    draft.rename(file)
 
 
 def _start(session: Session) -> Cluster:
@@ -134,41 +151,34 @@ def _start_valkey(session: Session, password: str) -> int:
     return _start_on_free_port(start)
 
 
-async def _prepare(cluster: Cluster) -> None:
-    """Make the role of tests, and shut the databases that belong to nobody's test."""
-    connection = await cluster.connect("postgres")
-    try:
-        # One round instead of 4096 saves 1 ms a connection; only guessable passwords need the rounds.
-        await connection.execute("SET scram_iterations = 1")
-        await connection.execute(f"ALTER ROLE {SUPERUSER} PASSWORD '{cluster.superuser_password}'")
-        await connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{cluster.role_password}'")
-        await connection.execute("REVOKE CONNECT, TEMPORARY ON DATABASE postgres, template1 FROM PUBLIC")
-    finally:
-        await connection.close()
-
-
 def _start_on_free_port(start: Callable[[int], None]) -> int:
-    """Start a server on a port that is free now; try another when someone is quicker."""
-    for attempt in range(1, ATTEMPTS + 1):
+    """Start a server on a port that is free now, and on another when someone else was quicker."""
+    for _ in range(ATTEMPTS - 1):
         port = ports.any_free()
         try:
             start(port)
         except ServerFailedError:
-            if attempt == ATTEMPTS or ports.is_free(port):
-                raise
+            if ports.is_free(port):
+                raise  # the port wasn't the reason
         else:
             return port
-    raise AssertionError("unreachable")
+    start(port := ports.any_free())
+    return port
+
+
+async def _prepare(cluster: Cluster) -> None:
+    """Make the role of tests, and shut the databases that belong to nobody's test."""
+    connection = await cluster.connect("postgres")
+    try:
+        # One round instead of 4096 saves 1 ms a connection; only passwords that can be guessed need the rounds.
+        await connection.execute("SET scram_iterations = 1")
+        await connection.execute(f"ALTER ROLE {SUPERUSER} PASSWORD '{cluster.superuser_password}'")
+        await connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{cluster.role_password}'")
+        await connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")
+    finally:
+        await connection.close()
 
 
 def _pgpass(cluster: Cluster) -> str:
     place = f"{ports.LOOPBACK}:{cluster.postgres_port}:*"
     return f"{place}:{SUPERUSER}:{cluster.superuser_password}\n{place}:{ROLE}:{cluster.role_password}\n"
-
-
-def write_private(file: Path, text: str) -> None:
-    """Write a file that only we can read, complete or not at all."""
-    draft = file.with_suffix(".draft")
-    draft.touch(mode=0o600)
-    draft.write_text(text)
-    draft.rename(file)

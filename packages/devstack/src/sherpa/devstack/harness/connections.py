@@ -8,8 +8,9 @@ import asyncpg
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
 from sherpa.devstack.harness.databases import Lease
+from sherpa.devstack.harness.maintenance import LOST
 
-# All that outlives a transaction in a session, but for what asyncpg's own reset undoes.
+# What outlives a transaction in a session, but for what asyncpg's own reset undoes.
 FORGET = "DISCARD TEMP; DISCARD SEQUENCES; SET SESSION AUTHORIZATION DEFAULT"
 
 
@@ -31,9 +32,9 @@ async def connected(settings: DatabaseSettings) -> AsyncIterator[asyncpg.Connect
 
 @contextlib.asynccontextmanager
 async def rolled_back(settings: DatabaseSettings, lease: Lease) -> AsyncIterator[asyncpg.Connection]:
-    """Open a connection in a transaction that is rolled back at the end, or committed when the database is kept.
+    """Open a connection in a transaction that is rolled back at the end; committed, where the database is kept.
 
-    A savepoint tells whether it is still the same transaction: if the test has ended it, the database is wiped.
+    A savepoint tells whether it is the same transaction still: if the test has ended it, the database is wiped.
     """
     async with connected(settings) as connection:
         await connection.transaction().start()
@@ -41,38 +42,36 @@ async def rolled_back(settings: DatabaseSettings, lease: Lease) -> AsyncIterator
         yield connection
         try:
             await connection.execute("COMMIT" if lease.is_kept else "ROLLBACK TO SAVEPOINT beginning")
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except LOST:
             lease.is_open = True
 
 
 class KeptConnection:
-    """A connection that goes on from test to test, in the loop of the whole session."""
+    """A connection that goes on from test to test, for tests that run in the loop of the whole session."""
 
     def __init__(self) -> None:
         self._connection: asyncpg.Connection | None = None
         self._database = ""
 
     async def lend(self, settings: DatabaseSettings, lease: Lease) -> asyncpg.Connection:
-        """Return the connection, a new one if the database is another one now; the harness spares its session."""
+        """Return the connection: a new one if the worker's database is another one by now."""
         if self._connection is None or self._connection.is_closed() or self._database != lease.database:
-            await self.close()
+            self.close()
             self._connection, self._database = await connect(settings), lease.database
         lease.spared.add(self._connection.get_server_pid())
         return self._connection
 
     async def settle(self) -> None:
-        """Undo what a test has done to the session; close it where that fails."""
-        if self._connection is None or self._connection.is_closed():
-            return
-        try:
-            await self._connection.reset()
-            await self._connection.execute(FORGET)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            await self.close()
+        """Undo what a test has done to the session; give it up where that fails."""
+        if self._connection and not self._connection.is_closed():
+            try:
+                await self._connection.reset()
+                await self._connection.execute(FORGET)
+            except LOST:
+                self.close()
 
-    async def close(self) -> None:
-        """Close the connection, if there is one."""
+    def close(self) -> None:
+        """Drop the connection, if there is one; its database may be gone already."""
         if self._connection:
-            # Its database may have been dropped, and the connection with it.
             self._connection.terminate()
             self._connection = None

@@ -1,4 +1,4 @@
-"""Databases of failed tests: kept up to a number for each session, and named with the command that opens them."""
+"""Databases of failed tests: kept up to a number in each session, and named with the command that opens them."""
 
 import shlex
 import shutil
@@ -11,7 +11,7 @@ from sherpa.devstack.harness.session import Session
 
 
 def reserve(session: Session, database: str, test: str, *, limit: int) -> bool:
-    """Mark a database as kept; False when the session has kept enough. The mark keeps the cluster alive."""
+    """Mark a database as kept, which keeps the cluster alive; False when the session has kept enough."""
     with session.lock():
         session.kept.mkdir(exist_ok=True)
         if len(kept_databases(session)) >= limit:
@@ -21,7 +21,7 @@ def reserve(session: Session, database: str, test: str, *, limit: int) -> bool:
 
 
 def command(session: Session, cluster: Cluster, database: str) -> str:
-    """Return a command line for a shell that opens a database; the password stays in a file that only we can read."""
+    """Return a line for a shell that opens a database. The password stays in a file that only we can read."""
     psql = shutil.which("psql") or str(postgres_binaries().program("psql"))
     words = [psql, "-h", ports.LOOPBACK, "-p", str(cluster.postgres_port), "-U", ROLE, "-d", database]
     return f"PGPASSFILE={shlex.quote(str(session.directory / 'pgpass'))} {shlex.join(words)}"

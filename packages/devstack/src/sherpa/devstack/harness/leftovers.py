@@ -1,49 +1,67 @@
-"""Ends sessions: stops their servers and removes their folders, of this run and of runs that were killed.
+"""Ends sessions, of this run and of runs that were killed: stops their servers and removes their folders.
 
-Only processes whose command line names a folder of the session are ever stopped. A session that kept a failed
-test's database stays, with its PostgreSQL, until it is old or others have come after it.
+Only a process whose command line names the session's folder is ever stopped. A session that kept a failed test's
+database stays, with its PostgreSQL, until it is old or others have come after it.
 """
 
-import os
+import contextlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 from sherpa.devstack.embedded.account import remove_tree
 from sherpa.devstack.embedded.postgres import PostgresServer
 from sherpa.devstack.embedded.valkey import ValkeyServer
-from sherpa.devstack.harness.session import Session, place_lock, sessions
+from sherpa.devstack.errors import StackError
+from sherpa.devstack.harness.session import Session, all_sessions, place_lock
 
 KEPT_SESSIONS = 3
 KEPT_SECONDS = 24 * 3600.0
 
 
 def end(session: Session) -> None:
-    """Stop this session's servers and remove its folder; where a database was kept, leave PostgreSQL running."""
-    with place_lock(session.place):
-        if kept_databases(session):
-            _valkey(session).stop()
-        else:
-            remove(session)
+    """Stop a session's servers and remove its folder; where a database was kept, leave PostgreSQL running."""
+    if kept_databases(session):
+        _valkey(session).stop()
+    else:
+        remove(session)
 
 
 def clean(place: Path) -> None:
-    """Remove what killed runs left behind, and kept databases beyond their time. Call it inside `place_lock`."""
-    abandoned = [session for session in sessions(place) if session.is_abandoned()]
-    kept = [session for session in abandoned if _is_worth_keeping(session)]
-    for session in abandoned:
-        if session not in kept[-KEPT_SESSIONS:]:
-            remove(session)
+    """Remove what killed runs left in a place, and kept databases beyond their time. A place may be absent.
+
+    A server that won't stop stays for the next run to try: it is no reason to fail this one's tests.
+    """
+    with _abandoned(place) as sessions:
+        kept = [session for session in sessions if _is_worth_keeping(session)]
+        for session in sessions:
+            if session not in kept[-KEPT_SESSIONS:]:
+                with contextlib.suppress(StackError):
+                    remove(session)
 
 
 def clean_all(place: Path) -> list[str]:
-    """Remove every session that no process belongs to, kept databases too; return the names of those."""
+    """Remove every session that no process belongs to, and return the names of the kept databases that went."""
     names = []
-    with place_lock(place):
-        for session in sessions(place):
-            if session.is_abandoned():
-                names += kept_databases(session)
-                remove(session)
+    with _abandoned(place) as sessions:
+        for session in sessions:
+            names += kept_databases(session)
+            remove(session)
     return names
+
+
+@contextlib.contextmanager
+def _abandoned(place: Path) -> Iterator[list[Session]]:
+    """Claim the sessions to which no process belongs, so that nobody else cleans them up at the same time."""
+    with contextlib.ExitStack() as claims:
+        claimed = []
+        if place.is_dir():
+            with place_lock(place):
+                for session in all_sessions(place):
+                    if claim := session.claim():
+                        claims.enter_context(claim)
+                        claimed.append(session)
+        yield claimed
 
 
 def remove(session: Session) -> None:
@@ -62,7 +80,7 @@ def stop_servers(session: Session) -> None:
 
 def kept_databases(session: Session) -> list[str]:
     """Return the names of the databases that a session has kept."""
-    return sorted(os.listdir(session.kept)) if session.kept.is_dir() else []
+    return sorted(mark.name for mark in session.kept.iterdir()) if session.kept.is_dir() else []
 
 
 def _is_worth_keeping(session: Session) -> bool:
@@ -72,7 +90,7 @@ def _is_worth_keeping(session: Session) -> bool:
 
 
 def _postgres(session: Session) -> PostgresServer:
-    """Return the server as its folder shows it: finding and stopping it takes neither port nor password."""
+    """Return the server as its folder shows it: to find and stop it takes neither port nor password."""
     return PostgresServer(session.directory / "postgres", port=0, password="", cluster_name=session.name)
 
 

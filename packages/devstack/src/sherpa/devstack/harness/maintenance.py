@@ -1,4 +1,4 @@
-"""Makes and drops a worker's databases, in one session that reopens itself when it is lost."""
+"""Makes and drops a worker's databases, in one session that is opened again when it is lost."""
 
 import asyncio
 import contextlib
@@ -7,10 +7,11 @@ import itertools
 import asyncpg
 
 from sherpa.devstack.harness.background import Background
-from sherpa.devstack.harness.cluster import Cluster
+from sherpa.devstack.harness.cluster import ROLE, Cluster
 from sherpa.devstack.harness.template import clone
 
 EMPTY = "template1"
+LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
 
 
 class Maintenance:
@@ -33,7 +34,13 @@ class Maintenance:
 
     async def drop_later(self, name: str) -> None:
         """Drop a database, its sessions ended, while the next test runs."""
-        self._background.put_off(self._drop(name))
+        self._background.put_off(self.drop(name))
+
+    async def drop(self, name: str) -> None:
+        """Drop a database, its sessions ended. What can't be dropped goes with the cluster when the session ends."""
+        async with self._lock:
+            with contextlib.suppress(*LOST):
+                await (await self._session()).execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     async def describe(self, name: str, text: str) -> None:
         """Write a comment on a database, for whoever lists them."""
@@ -42,17 +49,18 @@ class Maintenance:
             quoted = await connection.fetchval("SELECT quote_literal($1::text)", text)
             await connection.execute(f"COMMENT ON DATABASE {name} IS {quoted}")
 
+    async def restore_role(self, password: str) -> None:
+        """Undo what a test has done to the tests' role; `password` is as PostgreSQL stores it."""
+        async with self._lock:
+            connection = await self._session()
+            await connection.execute(f"ALTER ROLE {ROLE} RESET ALL")
+            await connection.execute(f"ALTER ROLE {ROLE} PASSWORD '{password}' CONNECTION LIMIT -1")
+
     async def close(self) -> None:
         """Close the session."""
         async with self._lock:
             if self._connection:
                 await self._connection.close()
-
-    async def _drop(self, name: str) -> None:
-        # What can't be dropped now goes with the whole cluster at the session's end.
-        async with self._lock:
-            with contextlib.suppress(asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-                await (await self._session()).execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
 
     async def _session(self) -> asyncpg.Connection:
         if self._connection is None or self._connection.is_closed():

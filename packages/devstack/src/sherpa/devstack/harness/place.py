@@ -1,4 +1,4 @@
-"""Where a session's servers keep their files: in memory where there is room, else in the folder for temporary files."""
+"""Where a session's servers keep their files: in memory where there is room, else where temporary files go."""
 
 import os
 import shutil
@@ -6,8 +6,8 @@ import stat
 import tempfile
 from pathlib import Path
 
-MEMORY = Path("/dev/shm")  # noqa: S108 - not a file name that can be guessed: see `claim`
-# A session with two workers uses about 150 MB; Docker gives a container 64 MB of shared memory by default.
+MEMORY = Path("/dev/shm")  # noqa: S108 - everyone can write there: `claim` makes sure that our folder is ours
+# A session with two workers takes about 100 MB; Docker gives a container 64 MB of shared memory unless told.
 ROOM_BYTES = 512 * 1024 * 1024
 
 
@@ -17,16 +17,26 @@ class UnsafePlaceError(Exception):
 
 def choose() -> Path:
     """Return the folder of all sessions of this user. It is not made here."""
-    return _base() / f"choice-sherpa-tests-{os.getuid()}"
-
-
-def _base() -> Path:
     has_room = os.access(MEMORY, os.W_OK | os.X_OK) and shutil.disk_usage(MEMORY).free >= ROOM_BYTES
-    return MEMORY if has_room else Path(tempfile.gettempdir())
+    return in_memory() if has_room else on_disk()
+
+
+def in_memory() -> Path:
+    """Return the folder of all sessions that found room in memory."""
+    return MEMORY / _name()
+
+
+def on_disk() -> Path:
+    """Return the folder of all sessions that didn't."""
+    return Path(tempfile.gettempdir()) / _name()
+
+
+def _name() -> str:
+    return f"choice-sherpa-tests-{os.getuid()}"
 
 
 def claim(place: Path) -> None:
-    """Make the folder, or check that it is ours: a stranger may make files in a folder that everyone can write.
+    """Make the folder, or check that it is ours: where everyone can write, a stranger may have made it.
 
     Root's servers run as another user, who must be able to pass through. Raises UnsafePlaceError.
     """
@@ -34,17 +44,21 @@ def claim(place: Path) -> None:
     found = place.lstat()
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid():
         raise UnsafePlaceError(
-            f"{place} belongs to another user: remove it, or name another with --test-servers."
+            f"{place} belongs to another user: remove it, or name another folder with --test-servers."
         )
-    if os.geteuid() == 0:
-        place.chmod(0o711)
+    make_passable(place)
 
 
-def is_memory(place: Path) -> bool:
-    """Whether this folder lives in memory. It decides how PostgreSQL copies a database fastest."""
+def make_passable(folder: Path) -> None:
+    """Let the servers' user through a folder of ours, if that isn't ourselves."""
+    folder.chmod(0o711 if os.geteuid() == 0 else 0o700)
+
+
+def is_memory(folder: Path) -> bool:
+    """Whether a folder's files live in memory. It decides how PostgreSQL copies a database fastest."""
     try:
         mounts = [line.split() for line in Path("/proc/mounts").read_text().splitlines()]
     except OSError:
         return False
-    around = [(Path(mount[1]), mount[2]) for mount in mounts if place.is_relative_to(mount[1])]
+    around = [(Path(mount[1]), mount[2]) for mount in mounts if folder.is_relative_to(mount[1])]
     return bool(around) and max(around, key=lambda mount: len(mount[0].parts))[1] in {"tmpfs", "ramfs"}

@@ -1,4 +1,4 @@
-"""What a run says about databases at its end: which failed tests' were kept and how to open them, who left sessions."""
+"""What a run says about databases at its end: which were kept and how to open them, and who left sessions open."""
 
 from collections.abc import Iterator
 
@@ -7,30 +7,33 @@ import pytest
 KEPT = "database kept"
 LEFT_OPEN = "sessions left open"
 REPLACED = "database replaced"
-CLEAN = "python -m sherpa.devstack.harness clean"
+
+HOW_LONG = (
+    "PostgreSQL stays up for them: for a day, or until three later runs have kept databases of their own."
+)
+HOW_TO_DROP = "To drop them now: python -m sherpa.devstack.harness clean"
 
 
-def summarise(terminal: pytest.TerminalReporter) -> None:
-    """Write the sections about databases, if there is anything to say."""
+def summarise(terminal: pytest.TerminalReporter, *, folder: str = "") -> None:
+    """Write the sections about databases, if there is anything to say; `folder` is one that had to be named."""
     kept = list(_collected(terminal, KEPT))
     if kept:
         terminal.section("databases of failed tests")
         _list(terminal, kept)
-        terminal.line(
-            f"PostgreSQL stays up for them, for a day or until later runs keep others. Drop all: {CLEAN}"
-        )
+        terminal.line(HOW_LONG)
+        terminal.line(f"{HOW_TO_DROP} {folder}".rstrip())
     left_open = list(_collected(terminal, LEFT_OPEN))
     if left_open:
-        terminal.section("sessions that tests left open (ended)")
+        terminal.section("sessions that tests left open, now ended")
         _list(terminal, left_open)
 
 
 def _collected(terminal: pytest.TerminalReporter, title: str) -> Iterator[tuple[str, str]]:
-    reports = [report for category in terminal.stats.values() for report in category]
-    for report in reports:
-        for name, content in getattr(report, "sections", ()):
-            if name == title:
-                yield report.nodeid, content
+    for category in terminal.stats.values():
+        for report in category:
+            for name, content in getattr(report, "sections", ()):
+                if name == title:
+                    yield report.nodeid, content
 
 
 def _list(terminal: pytest.TerminalReporter, entries: list[tuple[str, str]]) -> None:

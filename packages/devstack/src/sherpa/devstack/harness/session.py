@@ -1,7 +1,7 @@
 """A test session: one pytest run with all its workers, known by its folder, alive as long as one of them lives.
 
-Each process of a session holds a shared lock on a file in the folder. The kernel drops it when the process ends,
-however it ends: a folder whose lock can be had is a leftover, without asking pids, which may be another's by now.
+Each process of a session holds a shared lock on a file in the folder. The kernel drops the lock when the process
+ends, however it ends. So a folder whose lock can be had is a leftover: no pid is asked, which may be another's.
 """
 
 import contextlib
@@ -12,20 +12,27 @@ import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Self
 
 from sherpa.devstack.harness import place as places
+
+BUSY_SECONDS = 60.0
+POLL_SECONDS = 0.005
+
+
+class PlaceBusyError(Exception):
+    """The folder for test servers is locked, and stays so."""
 
 
 @dataclass(frozen=True)
 class Session:
-    """One session's folder: `name` in the folder of all sessions. Making this object makes nothing on the disk."""
+    """The folder `name` in the folder of all sessions, `place`. Making this object touches no disk."""
 
     place: Path
     name: str
 
     @classmethod
-    def new(cls, place: Path) -> "Session":
+    def new(cls, place: Path) -> Self:
         """Return a session whose name sorts by the time it began."""
         return cls(place, f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{secrets.token_hex(2)}")
 
@@ -40,29 +47,38 @@ class Session:
         return self.directory / "kept"
 
     def join(self) -> IO[bytes]:
-        """Make the folder if it isn't there and become one of its processes for as long as the result is open.
+        """Make the folder if it isn't there, and belong to the session for as long as the result is open.
 
-        Call it inside `place_lock`, or the folder of a session that begins looks abandoned.
+        Raises PlaceBusyError when the folder is being cleaned up for too long.
         """
-        self.directory.mkdir(mode=0o711 if os.geteuid() == 0 else 0o700, exist_ok=True)
-        alive = (self.directory / "alive").open("ab")
-        fcntl.flock(alive, fcntl.LOCK_SH)
-        return alive
+        deadline = time.monotonic() + BUSY_SECONDS
+        while True:
+            with place_lock(self.place):
+                self.directory.mkdir(exist_ok=True)
+                places.make_passable(self.directory)
+                if alive := self._try_lock(fcntl.LOCK_SH):
+                    return alive
+            _pause(deadline, self.directory)
 
-    def is_abandoned(self) -> bool:
-        """Whether no process of this session lives. Call it inside `place_lock`."""
+    def claim(self) -> IO[bytes] | None:
+        """Take an abandoned session over for as long as the result is open; None when a process of it lives.
+
+        Call it inside `place_lock`, or a session that begins looks abandoned.
+        """
+        return self._try_lock(fcntl.LOCK_EX)
+
+    def _try_lock(self, kind: int) -> IO[bytes] | None:
+        alive = (self.directory / "alive").open("ab")
         try:
-            with (self.directory / "alive").open("rb") as alive:
-                fcntl.flock(alive, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except FileNotFoundError:
-            return True
+            fcntl.flock(alive, kind | fcntl.LOCK_NB)
         except BlockingIOError:
-            return False
-        return True
+            alive.close()
+            return None
+        return alive
 
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
-        """Keep the session's other workers waiting, while one of them starts or builds what they share."""
+        """Keep the session's other workers waiting, while one starts or builds what they share."""
         with (self.directory / "lock").open("ab") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
@@ -70,14 +86,33 @@ class Session:
 
 @contextlib.contextmanager
 def place_lock(place: Path) -> Iterator[None]:
-    """Keep every other session out while one begins, ends or cleans up. Raises UnsafePlaceError."""
+    """Keep every other session out for the moment in which one begins or looks for leftovers.
+
+    Raises UnsafePlaceError, and PlaceBusyError when someone else keeps us out for too long.
+    """
     places.claim(place)
+    deadline = time.monotonic() + BUSY_SECONDS
     with (place / "lock").open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            except BlockingIOError:
+                _pause(deadline, place)
+            else:
+                break
         yield
 
 
-def sessions(place: Path) -> list[Session]:
+def _pause(deadline: float, folder: Path) -> None:
+    if time.monotonic() > deadline:
+        raise PlaceBusyError(
+            f"Another process keeps {folder} locked for more than {BUSY_SECONDS:.0f} s. Find it with: fuser -v "
+            f"{folder}/* and end it, or name another folder with --test-servers."
+        )
+    time.sleep(POLL_SECONDS)
+
+
+def all_sessions(place: Path) -> list[Session]:
     """Return all sessions that have a folder, the oldest first."""
     names = sorted(entry.name for entry in place.iterdir() if entry.is_dir()) if place.is_dir() else []
     return [Session(place, name) for name in names]

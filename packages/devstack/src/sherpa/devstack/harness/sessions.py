@@ -7,12 +7,13 @@ from dataclasses import dataclass
 
 import asyncpg
 
+# As oid[], because asyncpg has to ask the server about int[]: 6 ms for each new connection.
 OTHERS = """
     SELECT pid, coalesce(application_name, '') AS application, coalesce(state, '') AS state,
            left(coalesce(query, ''), 80) AS query
     FROM pg_stat_get_activity(NULL)
     WHERE datid = (SELECT oid FROM pg_database WHERE datname = current_database())
-    AND pid <> pg_backend_pid() AND pid <> ALL ($1::int[])
+    AND pid <> pg_backend_pid() AND pid::oid <> ALL ($1::oid[])
 """
 # A session that its client has closed is gone within milliseconds.
 LEAVING_SECONDS = 0.02
@@ -30,34 +31,35 @@ class LeakedSession:
 
     def __str__(self) -> str:
         """One line for a report."""
-        return f"{self.application or 'a session'}, {self.state or 'state unknown'}: {self.query or 'no statement'}"
+        return (
+            f"{self.application or 'a session'} ({self.state or 'no state'}): {self.query or 'no statement'}"
+        )
 
 
 class SessionsRemainError(Exception):
-    """Sessions of a test don't end: the database can't be used again."""
+    """Sessions of a test don't end, so its database can't be used again."""
 
 
-async def end_sessions(
-    others: asyncpg.prepared_stmt.PreparedStatement, spared: Collection[int]
-) -> list[LeakedSession]:
-    """End all sessions but our own and the spared ones, and return those that had not been closed.
+async def end_sessions(control: asyncpg.Connection, spared: Collection[int]) -> list[LeakedSession]:
+    """End all sessions in a database but our own and the spared pids; return those that had not been closed.
 
-    `others` is OTHERS, prepared in the database. Raises SessionsRemainError.
+    Raises SessionsRemainError.
     """
-    remaining = await _until_gone(others, spared, LEAVING_SECONDS)
-    leaked = [LeakedSession(row["application"], row["state"], row["query"]) for row in remaining]
+    remaining = await _until_gone(control, spared, LEAVING_SECONDS)
     for row in remaining:
-        await others.get_connection().execute("SELECT pg_terminate_backend($1)", row["pid"])
-    if remaining and await _until_gone(others, spared, ENDING_SECONDS):
+        await control.execute("SELECT pg_terminate_backend($1)", row["pid"])
+    if remaining and await _until_gone(control, spared, ENDING_SECONDS):
         raise SessionsRemainError
-    return leaked
+    return [LeakedSession(row["application"], row["state"], row["query"]) for row in remaining]
 
 
 async def _until_gone(
-    others: asyncpg.prepared_stmt.PreparedStatement, spared: Collection[int], seconds: float
+    control: asyncpg.Connection, spared: Collection[int], seconds: float
 ) -> list[asyncpg.Record]:
     """Return the sessions that are still there after so many seconds; at once when there are none."""
     deadline = time.monotonic() + seconds
-    while (remaining := await others.fetch(list(spared))) and time.monotonic() < deadline:
+    remaining = await control.fetch(OTHERS, spared)
+    while remaining and time.monotonic() < deadline:
         await asyncio.sleep(POLL_SECONDS)
+        remaining = await control.fetch(OTHERS, spared)
     return remaining

@@ -2,7 +2,7 @@
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
 import asyncpg
@@ -17,11 +17,12 @@ from sherpa.devstack.harness.session import Session
 
 @dataclass(frozen=True)
 class Template:
-    """A sealed database, what is true of it, and the SQL that empties a clone again."""
+    """A sealed database: what is true of it, the SQL that empties a clone, and the tests' role's password, hashed."""
 
     name: str
     wipe: str
     reference: Reference
+    role_password: str = field(repr=False)
 
 
 async def obtain(session: Session, cluster: Cluster) -> Template:
@@ -33,14 +34,14 @@ async def obtain(session: Session, cluster: Cluster) -> Template:
     record = session.directory / f"{name}.json"
     if record.exists():
         stored = json.loads(record.read_text())
-        return Template(stored["name"], stored["wipe"], Reference(**stored["reference"]))
+        return Template(**{**stored, "reference": Reference(**stored["reference"])})
     template = await _build(cluster, name)
     write_private(record, json.dumps(asdict(template)))
     return template
 
 
 def migrations_digest() -> str:
-    """Return a short hash over the migrations' files, names and contents."""
+    """Return a short hash over the migrations' files, their names and contents."""
     digest = hashlib.sha256()
     for folder in migrations.__path__:
         for file in sorted(Path(folder).rglob("*.py")):
@@ -51,8 +52,8 @@ def migrations_digest() -> str:
 async def clone(maintenance: asyncpg.Connection, template: str, name: str, *, in_memory: bool) -> None:
     """Make a database from a template, owned by the tests' role.
 
-    FILE_COPY is as fast as `cp -r` in memory, and copies the relation cache that makes a first connection quicker;
-    on a disk its two checkpoints cost more than WAL_LOG's writes.
+    FILE_COPY is as fast as `cp -r` in memory, and it copies the relation cache, which quickens the first connection;
+    on a disk its two checkpoints cost more than what WAL_LOG writes.
     """
     strategy = "FILE_COPY" if in_memory else "WAL_LOG"
     await maintenance.execute(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {template} STRATEGY {strategy}")
@@ -72,10 +73,17 @@ async def _build(cluster: Cluster, name: str) -> Template:
 
 
 async def _examine(cluster: Cluster, name: str) -> Template:
-    """Take the facts in a session that is the template's last: it leaves the relation cache for clones to inherit."""
+    """Take the facts, in the template's last session: it leaves the relation cache that clones inherit."""
     connection = await cluster.connect(name)
     try:
         await connection.execute("VACUUM (FREEZE)")
-        return Template(name, await wipe.statement(connection), await fingerprint.take(connection))
+        return Template(
+            name,
+            wipe=await wipe.statement(connection),
+            reference=await fingerprint.take(connection),
+            role_password=await connection.fetchval(
+                "SELECT rolpassword FROM pg_authid WHERE rolname = $1", ROLE
+            ),
+        )
     finally:
         await connection.close()

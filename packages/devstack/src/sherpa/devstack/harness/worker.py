@@ -7,70 +7,36 @@ import asyncpg
 
 from sherpa.config import DatabaseSettings
 from sherpa.devstack.harness import cluster as clusters
-from sherpa.devstack.harness import connections, kept, leftovers, template
+from sherpa.devstack.harness import connections, kept, leftovers, place, template
 from sherpa.devstack.harness.background import Background
 from sherpa.devstack.harness.cluster import Cluster
+from sherpa.devstack.harness.connections import KeptConnection
 from sherpa.devstack.harness.databases import Databases, Lease, Returned
 from sherpa.devstack.harness.keyspace import Keyspace
 from sherpa.devstack.harness.maintenance import EMPTY, Maintenance
-from sherpa.devstack.harness.session import Session, place_lock
-
-
-class PostgresCluster:
-    """The session's PostgreSQL, for a test that needs more than a database of its own.
-
-    What belongs to the whole cluster is shared with all tests that run now: whoever makes a role removes it.
-    """
-
-    def __init__(self, worker: "Worker") -> None:
-        self._worker = worker
-
-    @property
-    def port(self) -> int:
-        """Its port on 127.0.0.1."""
-        return self._worker.cluster.postgres_port
-
-    def settings(self, database: str) -> DatabaseSettings:
-        """Return settings for a database as the role of tests."""
-        return self._worker.cluster.settings(database)
-
-    def connected(self, settings: DatabaseSettings) -> AbstractAsyncContextManager[asyncpg.Connection]:
-        """Open a connection in the test's own loop."""
-        return connections.connected(settings)
-
-    def rolled_back(self, lease: Lease) -> AbstractAsyncContextManager[asyncpg.Connection]:
-        """Open a connection, in the test's own loop, whose transaction is rolled back at the end."""
-        return connections.rolled_back(self.cluster.settings(lease.database), lease)
-
-    def superuser_settings(self, database: str = "postgres") -> DatabaseSettings:
-        """Return settings for a database as superuser."""
-        return self._worker.superuser_settings(database)
+from sherpa.devstack.harness.session import Session
 
 
 class Worker:
-    """A process of a session; making it starts the session's servers unless another worker did."""
+    """A process of a session. Making one starts the session's servers, unless another worker did, and cleans up."""
 
     def __init__(self, session: Session, name: str) -> None:
         self._session = session
         self._name = name
-        with place_lock(session.place):
-            self._alive = session.join()
-            leftovers.clean(session.place)
+        self._alive = session.join()
+        for other in {session.place, place.in_memory(), place.on_disk()}:
+            leftovers.clean(other)
         with session.lock():
             self.cluster: Cluster = clusters.obtain(session)
         self._background = Background()
         self._maintenance = Maintenance(self.cluster, name, self._background)
         self._superuser_was_lent = False
+        self.kept_connection = KeptConnection()
 
     @cached_property
     def keyspace(self) -> Keyspace:
-        """This worker's Redis database."""
+        """The worker's Redis database."""
         return Keyspace(self.cluster, self._name)
-
-    @cached_property
-    def postgres_cluster(self) -> PostgresCluster:
-        """The session's PostgreSQL, as tests see it."""
-        return PostgresCluster(self)
 
     @cached_property
     def _databases(self) -> Databases:
@@ -83,7 +49,7 @@ class Worker:
         return self._background.run(self._databases.lend())
 
     def take_back(self, lease: Lease) -> Returned:
-        """Take a migrated database back, and make it as new."""
+        """Take a migrated database back and make it as new."""
         return self._background.run(self._databases.take_back(lease, deep=self._superuser_was_lent))
 
     def lend_empty(self) -> Lease:
@@ -91,29 +57,28 @@ class Worker:
         return Lease(self._background.run(self._maintenance.make(EMPTY)))
 
     def take_back_empty(self, lease: Lease) -> None:
-        """Drop an empty database, whatever it holds by now."""
+        """Drop a database that was empty once."""
         if not lease.is_kept:
             self._background.run(self._maintenance.drop_later(lease.database))
 
-    def connected(self, settings: DatabaseSettings) -> AbstractAsyncContextManager[asyncpg.Connection]:
+    def connected(self, lease: Lease) -> AbstractAsyncContextManager[asyncpg.Connection]:
         """Open a connection in the test's own loop."""
-        return connections.connected(settings)
+        return connections.connected(self.cluster.settings(lease.database))
 
     def rolled_back(self, lease: Lease) -> AbstractAsyncContextManager[asyncpg.Connection]:
-        """Open a connection, in the test's own loop, whose transaction is rolled back at the end."""
+        """Open a connection in the test's own loop, whose transaction is rolled back at the end."""
         return connections.rolled_back(self.cluster.settings(lease.database), lease)
 
     def superuser_settings(self, database: str) -> DatabaseSettings:
-        """Return settings for the superuser; from now on proofs look at what only a superuser can change, too."""
+        """Return settings for the superuser. Proofs look at what only a superuser can change too, from now on."""
         self._superuser_was_lent = True
         return self.cluster.superuser_settings(database)
 
     def keep(self, lease: Lease, test: str, *, limit: int) -> str:
-        """Keep a failed test's database; return the command that opens it, nothing when enough are kept."""
-        if not lease.is_kept:
-            lease.is_kept = kept.reserve(self._session, lease.database, test, limit=limit)
-            if lease.is_kept:
-                self._background.run(self._maintenance.describe(lease.database, f"failed: {test}"))
+        """Keep a failed test's database; return the command that opens it, or nothing when enough are kept."""
+        if not lease.is_kept and kept.reserve(self._session, lease.database, test, limit=limit):
+            lease.is_kept = True
+            self._background.run(self._maintenance.describe(lease.database, f"failed: {test}"))
         return kept.command(self._session, self.cluster, lease.database) if lease.is_kept else ""
 
     def close(self) -> None:
@@ -125,8 +90,32 @@ class Worker:
             self._alive.close()
 
     async def _close(self) -> None:
+        # What was never asked for isn't made for being closed.
         if "keyspace" in self.__dict__:
             self.keyspace.close()
         if "_databases" in self.__dict__:
             await self._databases.close()
         await self._maintenance.close()
+
+
+class PostgresCluster:
+    """The session's PostgreSQL, for a test that needs more than a database of its own.
+
+    What belongs to the whole cluster is shared with all tests that run now: who makes a role removes it.
+    """
+
+    def __init__(self, worker: Worker) -> None:
+        self._worker = worker
+
+    @property
+    def port(self) -> int:
+        """Its port on 127.0.0.1."""
+        return self._worker.cluster.postgres_port
+
+    def settings(self, database: str) -> DatabaseSettings:
+        """Return settings for a database as the role of tests."""
+        return self._worker.cluster.settings(database)
+
+    def superuser_settings(self, database: str = "postgres") -> DatabaseSettings:
+        """Return settings for a database as superuser."""
+        return self._worker.superuser_settings(database)
