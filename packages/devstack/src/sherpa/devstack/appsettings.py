@@ -53,9 +53,10 @@ def settings_inside(stack: Stack) -> str:
     for service, variable in VARIABLES.items():
         inside = stack.url(service).replace(host=service.value, port=INSIDE[service])
         values[variable] = inside.reveal()
-    return "".join(f"{name}={_quote(text)}\n" for name, text in values.items() if name not in OUTSIDE)
+    return "".join(f"{name}={quote(text)}\n" for name, text in values.items() if name not in OUTSIDE)
 
 
-def _quote(text: str) -> str:
+def quote(text: str) -> str:
+    """The text as a value in such a file."""
     escaped = text.replace("\\", "\\\\").replace("'", "\\'")
     return f"'{escaped}'"
