@@ -11,6 +11,7 @@ import psutil
 
 from sherpa.devstack import envfile, processes
 from sherpa.devstack.errors import ServerFailedError
+from sherpa.devstack.ownership import api_conflict, require_none
 from sherpa.devstack.probe import ApiAnswer, ask_api
 from sherpa.devstack.processes import Marker, Spawn
 from sherpa.devstack.progress import Progress
@@ -52,11 +53,18 @@ class ApiProcess:
 
         Raises ServerFailedError with the end of its log.
         """
-        answer = ask_api(stack)
+        answer = self.ask(stack)
         if answer.ready:
             return answer
         with progress.step("waiting for the API", "API ready"):
             return self._await_ready(stack)
+
+    def ask(self, stack: Stack) -> ApiAnswer:
+        """Ask the API, and believe the answer only when it is our own process that listens there."""
+        process = self.find()
+        if process is None or not processes.listens(process, stack.settings.server.port):
+            return ApiAnswer(None, detail="it does not listen")
+        return ask_api(stack)
 
     def stop(self, grace_seconds: float) -> bool:
         """Stop the API, letting requests finish for the time given. False: it wasn't running."""
@@ -81,8 +89,9 @@ class ApiProcess:
 
     def _await_ready(self, stack: Stack) -> ApiAnswer:
         deadline = time.monotonic() + START_SECONDS
-        while not (answer := ask_api(stack)).ready:
+        while not (answer := self.ask(stack)).ready:
             if self.find() is None:
+                require_none([api_conflict(stack, runs=False)])
                 raise self._failure("The API ended while it started")
             if time.monotonic() > deadline:
                 why = answer.detail or "no answer"
@@ -111,7 +120,9 @@ class ApiProcess:
 
     def _failure(self, what: str) -> ServerFailedError:
         words = processes.tail(self.log, offset=self._offset)
-        return ServerFailedError(f"{what}:\n{words}", remedy=f"The whole log: inv logs api  ({self.log})")
+        return ServerFailedError(
+            f"{what}:\n{words}", remedy=f"The whole log: uv run inv logs api  ({self.log})"
+        )
 
 
 def stop_seconds(stack: Stack) -> float:

@@ -124,4 +124,4 @@ def _require_free_ports(
     found = [conflict(stack, answer, choice.backend) for answer in answers.values()]
     if request.api:
         found.append(api_conflict(stack, runs=ApiProcess(stack.root).find() is not None))
-    require_none([each for each in found if each])
+    require_none(found)

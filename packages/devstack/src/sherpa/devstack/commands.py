@@ -97,7 +97,7 @@ def _serve(root: Path, *, reload: bool) -> int:
     background = ApiProcess(root)
     if background.stop(stop_seconds(stack)):
         print("The API that ran in the background was stopped.")
-    require_none([each for each in [api_conflict(stack, runs=False)] if each])
+    require_none([api_conflict(stack, runs=False)])
     return _foreground(Command([sys.executable, "-m", "sherpa.api", *(["--reload"] if reload else [])]), root)
 
 

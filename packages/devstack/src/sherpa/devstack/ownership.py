@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from sherpa.devstack import ports
@@ -88,8 +89,9 @@ def api_conflict(stack: Stack, *, runs: bool) -> Conflict | None:
     return Conflict(Service.API, port, "something else listens")
 
 
-def require_none(conflicts: list[Conflict]) -> None:
+def require_none(found: Iterable[Conflict | None]) -> None:
     """Raise one PortTakenError that names all of these conflicts and the way out; nothing for none."""
+    conflicts = [each for each in found if each]
     if not conflicts:
         return
     variables = [VARIABLES[each.service] for each in conflicts]

@@ -153,6 +153,16 @@ def titled(beginning: str) -> list[psutil.Process]:
     return found
 
 
+def listens(process: psutil.Process, port: int) -> bool:
+    """Whether this process, or a child of it, is the one that listens on a TCP port."""
+    with contextlib.suppress(psutil.Error):
+        for each in (process, *process.children(recursive=True)):
+            for socket in each.net_connections(kind="tcp"):
+                if socket.status == psutil.CONN_LISTEN and socket.laddr.port == port:
+                    return True
+    return False
+
+
 def has_ended(process: psutil.Process) -> bool:
     """Whether a process is gone, or only waits for its parent to notice."""
     try:

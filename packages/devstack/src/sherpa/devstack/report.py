@@ -136,8 +136,9 @@ def _server_row(stack: Stack, backend: Backend, answer: Answer, state: ServiceSt
 
 
 def _api_row(stack: Stack) -> Row:
-    process = ApiProcess(stack.root).find()
-    answer = ask_api(stack)
+    api = ApiProcess(stack.root)
+    process = api.find()
+    answer = api.ask(stack) if process else ask_api(stack)
     return Row(
         Service.API,
         "running" if process else "stopped",

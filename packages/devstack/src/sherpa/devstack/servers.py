@@ -35,8 +35,18 @@ def start(
     ):
         if own:
             progress.say(f"backend {choice.backend.name}: {choice.why}")
-            choice.backend.start(own, progress.say)
+            _start_own(stack, choice.backend, own, progress)
         return _await(stack, choice.backend, services, EXTERNAL_SECONDS if others else OWN_SECONDS)
+
+
+def _start_own(stack: Stack, backend: Backend, own: Collection[Service], progress: Progress) -> None:
+    try:
+        backend.start(own, progress.say)
+    except StackError:
+        # Someone may have taken a port since we looked: then that is what went wrong.
+        answers = asyncio.run(ask_servers(stack))
+        require_none(conflict(stack, answers[service], backend) for service in own)
+        raise
 
 
 def ensure_database(stack: Stack, backend: BackendName, answer: Answer, progress: Progress) -> Answer:
@@ -72,7 +82,7 @@ def _await(
         answers = asyncio.run(ask_servers(stack))
         awaited = [answers[service] for service in services]
         if all(answer.reachable for answer in awaited):
-            require_none([each for answer in awaited if (each := conflict(stack, answer, backend))])
+            require_none(conflict(stack, answer, backend) for answer in awaited)
             return answers
         if time.monotonic() > deadline:
             raise _too_late(stack, next(answer for answer in awaited if not answer.reachable), seconds)
@@ -89,7 +99,7 @@ def _require_alive(stack: Stack, backend: Backend, awaited: Collection[Answer]) 
         if not is_managed(stack, backend.name, answer.service):
             continue
         if answer.verdict is Verdict.REFUSED:
-            require_none([each for each in [conflict(stack, answer, backend)] if each])
+            require_none([conflict(stack, answer, backend)])
         elif not states[answer.service].running:
             raise ServerFailedError(
                 f"{answer.service} ended while it started ({states[answer.service].state}).",

@@ -10,7 +10,7 @@ from sherpa.devstack.backends.backend import Backend
 from sherpa.devstack.doctor.finding import Finding, failure, note, warning, well
 from sherpa.devstack.errors import StackError
 from sherpa.devstack.ownership import api_conflict, conflict, is_ours
-from sherpa.devstack.probe import Answer, ask_api, ask_servers
+from sherpa.devstack.probe import Answer, ask_servers
 from sherpa.devstack.report import present_backend
 from sherpa.devstack.settings import read_stack
 from sherpa.devstack.stack import Service, Stack
@@ -53,12 +53,13 @@ def _server(stack: Stack, backend: Backend, answer: Answer) -> Iterator[Finding]
 
 
 def _api(stack: Stack) -> Finding:
-    process = ApiProcess(stack.root).find()
+    api = ApiProcess(stack.root)
+    process = api.find()
     if found := api_conflict(stack, runs=process is not None):
         return failure(Service.API, str(found), REASSIGN)
     if process is None:
         return note(Service.API, "does not run in the background", UP)
-    answer = ask_api(stack)
+    answer = api.ask(stack)
     if not answer.ready:
         return failure(Service.API, f"is not ready: {answer.detail or 'no answer'}", "uv run inv logs api")
     return well(Service.API, f"pid {process.pid}, {answer.status or 'ready'}")
