@@ -96,23 +96,47 @@ def connect() -> Callable[[Starlette], object]:
     return client_of
 
 
-@pytest.fixture
-def api_settings(database_settings: DatabaseSettings, redis_settings: RedisSettings) -> ApiSettings:
-    """Return settings for this test's own database and Redis."""
+def settings_for(database: DatabaseSettings, redis: RedisSettings) -> ApiSettings:
+    """Return settings for these servers, the rest as by default."""
     return ApiSettings(
         server=ServerSettings(),
-        database=database_settings,
-        redis=redis_settings,
+        database=database,
+        redis=redis,
         logging=LoggingSettings(),
         features=FeatureSettings(),
     )
 
 
 @pytest.fixture
+def make_settings() -> Callable[[DatabaseSettings, RedisSettings], ApiSettings]:
+    """Return the way from two servers to settings."""
+    return settings_for
+
+
+@asynccontextmanager
+async def open_app_of(settings: ApiSettings) -> AsyncIterator[Starlette]:
+    """Open the application for the block."""
+    app = create_app(settings)
+    async with app.router.lifespan_context(app):
+        yield app
+
+
+@pytest.fixture
+def open_app() -> Callable[[ApiSettings], object]:
+    """Return what opens an application, for `async with`."""
+    return open_app_of
+
+
+@pytest.fixture
+def api_settings(database_settings: DatabaseSettings, redis_settings: RedisSettings) -> ApiSettings:
+    """Return settings for this test's own database and Redis."""
+    return settings_for(database_settings, redis_settings)
+
+
+@pytest.fixture
 async def app(api_settings: ApiSettings) -> AsyncIterator[Starlette]:
     """Return the application with everything open."""
-    app = create_app(api_settings)
-    async with app.router.lifespan_context(app):
+    async with open_app_of(api_settings) as app:
         yield app
 
 

@@ -1,11 +1,15 @@
 """Served processes for the tests, asked over raw sockets, and servers that a test may kill."""
 
+import asyncio
 import json
 import os
+import secrets
+import shutil
 import signal
 import socket
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
@@ -16,7 +20,10 @@ from typing import NamedTuple, Self
 
 import pytest
 
-from sherpa.config import DatabaseSettings, RedisSettings
+from sherpa.config import DatabaseSettings, RedisSettings, ServiceUrl
+from sherpa.db.migrations.runner import migrate
+from sherpa.devstack.embedded.postgres import SUPERUSER, PostgresServer
+from sherpa.devstack.embedded.valkey import ValkeyServer
 
 PATIENCE = 30.0
 PROGRAM = (sys.executable, str(Path(__file__).with_name("served.py")))
@@ -123,6 +130,7 @@ class Served:
 
     def wait_until_state(self, state: str) -> Answer:
         """Wait until readiness reports a state, and return that answer."""
+        self.wait_until_logged("listening")
         self.wait_until(lambda: self.ask("/health/ready").json["status"] == state, f"the state {state}")
         return self.ask("/health/ready")
 
@@ -218,3 +226,37 @@ def addresses(database_settings: DatabaseSettings, redis_settings: RedisSettings
 def product() -> Sequence[str]:
     """Return the product's own command."""
     return PRODUCT
+
+
+class Servers(NamedTuple):
+    """A PostgreSQL, migrated, and a Redis of the test's own, to be stopped and killed."""
+
+    postgres: PostgresServer
+    valkey: ValkeyServer
+    addresses: dict[str, str]
+
+
+@pytest.fixture
+def servers() -> Iterator[Servers]:
+    """Return running servers for this test alone; they are stopped after it."""
+    memory = Path("/dev/shm")
+    place = Path(tempfile.mkdtemp(prefix="sherpa-api-tests-", dir=memory if memory.is_dir() else None))
+    place.chmod(0o711)  # root's servers run as another user, who must be able to pass
+    password = secrets.token_hex(8)
+    postgres = PostgresServer(
+        place / "postgres", find_free_port(), password, place.name, {"max_connections": "30"}, durable=False
+    )
+    valkey = ValkeyServer(place / "valkey", find_free_port(), password, durable=False)
+    try:
+        postgres.start()
+        valkey.start()
+        addresses = {
+            "DATABASE_URL": f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{postgres.port}/postgres",
+            "REDIS_URL": f"redis://:{password}@127.0.0.1:{valkey.port}/0",
+        }
+        asyncio.run(migrate(DatabaseSettings(url=ServiceUrl.parse(addresses["DATABASE_URL"]))))
+        yield Servers(postgres, valkey, addresses)
+    finally:
+        postgres.stop()
+        valkey.stop()
+        shutil.rmtree(place, ignore_errors=True)

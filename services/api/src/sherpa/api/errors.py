@@ -14,7 +14,7 @@ class RequestError(ApiError):
 
 
 class MalformedRequestError(RequestError):
-    """The request has no Host header, which HTTP/1.1 demands."""
+    """The request has not exactly one Host header, which HTTP/1.1 demands."""
 
 
 class BodyTooLargeError(RequestError):

@@ -67,7 +67,10 @@ class Exchange:
 
     def admit(self, given: dict[bytes, bytes]) -> None:
         """Refuse by its headers what cannot be served: raises MalformedRequestError or BodyTooLargeError."""
-        if b"host" not in given and self.scope["http_version"] == "1.1":
+        headers = self.scope["headers"]
+        if not given.get(b"host") and self.scope["http_version"] == "1.1":
+            raise MalformedRequestError
+        if len(given) < len(headers) and sum(name == b"host" for name, _ in headers) > 1:
             raise MalformedRequestError
         length = given.get(b"content-length")
         if length is not None and int(length) > self._limits.body_bytes:

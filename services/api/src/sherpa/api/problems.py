@@ -52,7 +52,7 @@ _INTERRUPTED = Kind(
 
 KINDS: Mapping[type[Exception], Kind] = {
     errors.MalformedRequestError: Kind(
-        _BAD_REQUEST, "malformed-request", "HTTP/1.1 needs a Host header.", closes=True
+        _BAD_REQUEST, "malformed-request", "HTTP/1.1 needs exactly one Host header.", closes=True
     ),
     errors.BodyTooLargeError: Kind(
         HTTPStatus.REQUEST_ENTITY_TOO_LARGE,

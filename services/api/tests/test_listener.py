@@ -1,0 +1,75 @@
+"""Taking the port, for this process alone, and how many connections may be open."""
+
+import resource
+import socket
+
+import pytest
+
+from sherpa.api.errors import StartupError
+from sherpa.api.listener import bind, most_connections
+
+
+def test_bound_socket_listens() -> None:
+    """A connection is accepted by the kernel from the moment of binding."""
+    with bind("127.0.0.1", 0) as listener:
+        socket.create_connection(listener.getsockname(), timeout=5).close()
+
+        blocking = listener.getblocking()
+
+    assert not blocking
+
+
+def test_port_of_another_is_refused() -> None:
+    """The message names the port, the command that finds the holder, and the setting."""
+    with bind("127.0.0.1", 0) as first:
+        port = first.getsockname()[1]
+
+        with pytest.raises(StartupError, match=rf"Port {port} on 127.0.0.1 is taken.*ss -ltnp.*PORT"):
+            bind("127.0.0.1", port)
+
+
+def test_port_shared_on_purpose_is_refused() -> None:
+    """Even a holder that would share its port (SO_REUSEPORT) does not get us as its twin."""
+    with socket.socket() as sharing:
+        sharing.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
+        sharing.bind(("127.0.0.1", 0))
+        sharing.listen()
+
+        with pytest.raises(StartupError, match="is taken"):
+            bind("127.0.0.1", sharing.getsockname()[1])
+
+
+def test_foreign_address_is_refused() -> None:
+    """An address that is not this machine's is told as such."""
+    with pytest.raises(StartupError, match=r"HOST is 192\.0\.2\.1, which is no address of this machine"):
+        bind("192.0.2.1", 0)
+
+
+def test_unknown_name_is_refused() -> None:
+    """A HOST that is no address at all is told with HOST and PORT."""
+    with pytest.raises(StartupError, match="Correct HOST and PORT"):
+        bind("no-such-host.invalid", 0)
+
+
+def test_version_six_is_bound() -> None:
+    """An IPv6 address is listened on, where the machine has it."""
+    if not socket.has_ipv6:
+        pytest.skip("this machine has no IPv6")
+
+    try:
+        with bind("::1", 0) as listener:
+            family = listener.family
+    except StartupError as error:
+        pytest.skip(f"this machine has no IPv6 loopback: {error}")
+
+    assert socket.AF_INET6 == family
+
+
+@pytest.mark.parametrize(
+    ("limit", "expected"), [(1024, 896), (1_000_000, 8_192), (resource.RLIM_INFINITY, 8_192), (64, 128)]
+)
+def test_connections_leave_descriptors(monkeypatch: pytest.MonkeyPatch, limit: int, expected: int) -> None:
+    """The number follows the limit on open files, and leaves some for the rest."""
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+
+    assert expected == most_connections()

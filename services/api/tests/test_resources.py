@@ -1,0 +1,80 @@
+"""Opening what the application needs, or refusing with a reason."""
+
+import asyncio
+from typing import Any
+
+import pytest
+from starlette.applications import Starlette
+
+from sherpa.api.errors import StartupError
+from sherpa.api.resources import open_database, open_redis
+from sherpa.config import DatabaseSettings, RedisSettings, Secret, ServiceUrl
+
+AWAY = ServiceUrl.parse("postgresql://user:hunter2@127.0.0.1:1/none")
+
+
+async def test_postgresql_away_refuses_after_a_while() -> None:
+    """The refusal names the server and what to look at, and no password."""
+    settings = DatabaseSettings(url=AWAY)
+
+    with pytest.raises(StartupError, match=r"127\.0\.0\.1:1/none.*DATABASE_URL") as refused:
+        async with open_database(settings, within_seconds=0.3):
+            pass
+
+    assert "hunter2" not in str(refused.value)
+
+
+async def test_redis_away_is_gone_without(lines: Any) -> None:
+    """An outage is a warning, and the client is there for when it is over."""
+    settings = RedisSettings(url=ServiceUrl.parse("redis://:hunter2@127.0.0.1:1/0"))
+
+    async with open_redis(settings):
+        pass
+
+    (line,) = lines.of("sherpa.api.resources")
+    assert "warning" == line["level"]
+    assert "hunter2" not in lines.getvalue()
+
+
+@pytest.mark.parametrize(
+    "change", [{"password": Secret("hunter2")}, {"password": None}, {"database": "9999"}], ids=str
+)
+async def test_redis_that_says_no_refuses(redis_settings: RedisSettings, change: dict[str, Any]) -> None:
+    """A wrong password, none, or a database that is not there will not mend by waiting."""
+    url = redis_settings.url.replace(**change)
+
+    with pytest.raises(StartupError, match="REDIS_URL") as refused:
+        async with open_redis(RedisSettings(url=url)):
+            pass
+
+    assert "hunter2" not in str(refused.value)
+
+
+async def test_something_else_than_redis_refuses(database_settings: DatabaseSettings) -> None:
+    """A port where another protocol is spoken is a wrong URL, or an outage, but never ready."""
+    settings = RedisSettings(
+        url=ServiceUrl.parse(f"redis://127.0.0.1:{database_settings.url.port}/0"), timeout_seconds=0.5
+    )
+
+    async with asyncio.timeout(10), open_redis(settings) as redis:
+        with pytest.raises(Exception, match=r".+"):
+            await redis.ping()
+
+
+async def test_resources_are_open_while_it_serves(app: Starlette) -> None:
+    """PostgreSQL and Redis answer through what the application holds."""
+    resources = app.state.resources
+
+    async with resources.database.connection() as connection:
+        one = await connection.fetchval("SELECT 1")
+    pong = await resources.redis.ping()
+
+    assert (1, True) == (one, pong)
+
+
+async def test_resources_are_closed_after_it(open_app: Any, api_settings: Any) -> None:
+    """After the lifespan no connection of ours is left."""
+    async with open_app(api_settings) as app:
+        database = app.state.resources.database
+
+    assert 0 == database.pool_stats().size
