@@ -39,9 +39,11 @@ def connect_options(
     }
 
 
-def is_behind_pooler(settings: DatabaseSettings) -> bool:
-    """Tell whether a pooler such as PgBouncer is in between: no statement cache is the sign of it."""
-    return settings.statement_cache_size == 0
+def transaction_settings(settings: DatabaseSettings) -> str:
+    """Return the statement that begins every transaction where the session could not be set up; else ""."""
+    if not _is_behind_pooler(settings):
+        return ""
+    return f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_LIMIT}'"
 
 
 def describe_server(settings: DatabaseSettings) -> str:
@@ -52,9 +54,8 @@ def describe_server(settings: DatabaseSettings) -> str:
 
 def _session_settings(settings: DatabaseSettings, application_name: str) -> dict[str, str]:
     tracked = {"application_name": application_name, "TimeZone": "UTC"}
-    if is_behind_pooler(settings):
-        # PgBouncer refuses a connection that asks for a parameter which it does not track;
-        # transactions set the limit themselves there (see `sherpa.db.transaction`).
+    if _is_behind_pooler(settings):
+        # PgBouncer refuses a connection that asks for a parameter which it does not track.
         return tracked
     return {
         **tracked,
@@ -62,3 +63,8 @@ def _session_settings(settings: DatabaseSettings, application_name: str) -> dict
         # A statement whose client has gone is ended within seconds instead of running to its end.
         "client_connection_check_interval": "2s",
     }
+
+
+def _is_behind_pooler(settings: DatabaseSettings) -> bool:
+    # There prepared statements must be off, and hardly anyone has a reason to switch them off elsewhere.
+    return settings.statement_cache_size == 0

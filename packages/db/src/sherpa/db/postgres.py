@@ -12,7 +12,7 @@ from piccolo.querystring import QueryString
 
 from sherpa.db.batch import Batch
 from sherpa.db.current import CurrentTransaction
-from sherpa.db.dsn import IDLE_IN_TRANSACTION_LIMIT, is_behind_pooler
+from sherpa.db.dsn import transaction_settings
 from sherpa.db.errors import DatabaseError
 from sherpa.db.pool import ConnectionPool
 from sherpa.db.transaction import Isolation, Transaction
@@ -33,12 +33,7 @@ class PooledEngine(PostgresEngine):
         super().__init__(config=connections.options)
         self.pool = connections  # type: ignore[assignment]  # Piccolo only asks whether there is one
         self.current_transaction = CurrentTransaction()
-        self.transaction_settings = (
-            # A pooler refuses it as a parameter of the session (see `sherpa.db.dsn`).
-            f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_LIMIT}'"
-            if is_behind_pooler(connections.settings)
-            else ""
-        )
+        self.transaction_settings = transaction_settings(connections.settings)
 
     async def check_version(self) -> None:
         """Ask nothing: making an engine must not open a connection. Piccolo's own does, at import."""

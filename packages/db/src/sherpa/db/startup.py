@@ -25,7 +25,7 @@ _REFUSALS: Final[dict[str, str]] = {
 }
 """SQLSTATE of a refused login → what to do about it."""
 
-_TLS_ADVICE = "Correct it, the file of trusted ones that PGSSLROOTCERT names, or DATABASE_SSL_MODE."
+_TLS_ADVICE = "Correct it, the file of trusted ones (PGSSLROOTCERT), or DATABASE_SSL_MODE."
 _NO_TLS = "rejected SSL upgrade"
 _POOLER_PARAMETER = "unsupported startup parameter"
 
@@ -86,8 +86,8 @@ def _refusal(error: Exception) -> str | None:
             return f"It refused the login: {error.args[0]}. {_REFUSALS[state]}"
         case asyncpg.PostgresError() if _POOLER_PARAMETER in str(error):
             return f"A pooler refused: {error.args[0]}. Set DATABASE_STATEMENT_CACHE_SIZE=0 behind PgBouncer."
-        case asyncpg.ClientConfigurationError():
-            return f"The settings contradict themselves: {error}"
+        case asyncpg.ClientConfigurationError() | FileNotFoundError() | PermissionError():
+            return f"The certificates to be trusted can't be read: {error}. {_TLS_ADVICE}"
         case ssl.SSLError():
             return f"Its certificate is not accepted: {error}. {_TLS_ADVICE}"
         case ConnectionError() if _NO_TLS in str(error):

@@ -1,0 +1,329 @@
+"""How the pool keeps what the settings say: sizes, waiting, idle time, lifetime, sessions, closing."""
+# ruff: noqa: ASYNC110 - a server tells nobody that a session has ended
+
+import asyncio
+from collections.abc import Callable
+from contextlib import AsyncExitStack
+from dataclasses import replace
+from typing import Any
+
+import asyncpg
+import pytest
+
+from sherpa.config import DatabaseSettings
+from sherpa.db import dsn
+from sherpa.db.engine import Database
+from sherpa.db.errors import (
+    ConnectionLostError,
+    DatabaseClosedError,
+    DatabaseError,
+    DatabaseUnavailableError,
+    PoolTimeoutError,
+)
+from sherpa.db.pool import PoolStats
+from sherpa.db.session import Session
+
+NAME = "pool-test"
+SESSIONS = "SELECT array_agg(pid ORDER BY pid) FROM pg_stat_activity WHERE application_name = $1"
+
+
+def open_with(settings: DatabaseSettings, **changes: Any) -> Database:
+    """Return a database whose settings differ so, to be opened."""
+    return Database(replace(settings, **changes), application_name=NAME)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait until the condition holds, at most 10 s."""
+    async with asyncio.timeout(10):
+        while not condition():
+            await asyncio.sleep(0.01)
+
+
+async def test_sizes_are_readable(database_settings: DatabaseSettings) -> None:
+    """pool_stats() tells what is open, idle and in use, and the bounds."""
+    async with open_with(database_settings, min_connections=2, max_connections=3) as database:
+        opened = database.pool_stats()
+        async with database.connection(), database.transaction():
+            used = database.pool_stats()
+    closed = database.pool_stats()
+
+    assert PoolStats(size=2, idle=2, in_use=0, min=2, max=3) == opened
+    assert PoolStats(size=2, idle=0, in_use=2, min=2, max=3) == used
+    assert PoolStats(size=0, idle=0, in_use=0, min=2, max=3) == closed
+
+
+async def test_max_connections_hold(
+    database_settings: DatabaseSettings, connection: asyncpg.Connection
+) -> None:
+    """However many ask, the server sees no more sessions than the maximum, and everyone is served."""
+    async with open_with(database_settings, max_connections=3) as database:
+
+        async def count() -> int:
+            async with database.connection() as lent:
+                return len(await lent.fetchval(SESSIONS, NAME))
+
+        seen = await asyncio.gather(*(count() for _ in range(20)))
+
+    assert 3 == max(seen)
+
+
+@pytest.mark.parametrize("way", ["transaction", "connection", "query"])
+async def test_waiting_for_connection_is_bounded(database_settings: DatabaseSettings, way: str) -> None:
+    """Where all are in use, each way in gives up after the acquire timeout and says what to do."""
+    async with (
+        open_with(
+            database_settings, min_connections=0, max_connections=1, acquire_timeout_seconds=0.1
+        ) as database,
+        database.connection(),
+    ):
+        with pytest.raises(PoolTimeoutError) as caught:
+            await _use(database, way)
+
+    assert (
+        "No database connection became free within 0.1 s: all 1 are in use."
+        " Look for long transactions in pg_stat_activity, or raise DATABASE_MAX_CONNECTIONS."
+    ) == str(caught.value)
+
+
+async def test_connection_comes_back_after_timeout(database_settings: DatabaseSettings) -> None:
+    """Whoever gave up waiting takes nothing away: the pool serves as before."""
+    async with open_with(
+        database_settings, min_connections=0, max_connections=1, acquire_timeout_seconds=0.1
+    ) as database:
+        async with database.connection():
+            with pytest.raises(PoolTimeoutError):
+                await _use(database, "transaction")
+        await _use(database, "transaction")
+
+        assert 0 == database.pool_stats().in_use
+
+
+async def test_idle_connections_close_down_to_minimum(database_settings: DatabaseSettings) -> None:
+    """Connections that nobody uses are closed after the idle timeout, but never below the minimum."""
+    async with open_with(
+        database_settings, min_connections=2, max_connections=4, idle_timeout_seconds=0.05
+    ) as database:
+        async with AsyncExitStack() as stack:
+            for _ in range(4):
+                await stack.enter_async_context(database.connection())
+            used = database.pool_stats().size
+        await until(lambda: database.pool_stats().size == 2)
+        await asyncio.sleep(0.2)  # four idle timeouts more
+
+        assert (4, 2) == (used, database.pool_stats().size)
+
+
+async def test_idle_connections_retire(
+    database_settings: DatabaseSettings, connection: asyncpg.Connection
+) -> None:
+    """A connection past its lifetime is replaced though nobody uses it: the minimum stays open."""
+    async with open_with(database_settings, min_connections=2, max_lifetime_seconds=0.3):
+        before = set(await connection.fetchval(SESSIONS, NAME))
+        async with asyncio.timeout(10):
+            while len(now := set(await connection.fetchval(SESSIONS, NAME) or ()) - before) < 2:
+                await asyncio.sleep(0.02)
+
+    assert 2 == len(now)
+
+
+async def test_connection_in_use_retires_on_release(database_settings: DatabaseSettings) -> None:
+    """A connection past its lifetime works on for who holds it, and is closed when given back."""
+    async with open_with(database_settings, min_connections=0, max_lifetime_seconds=0.1) as database:
+        async with database.transaction() as transaction:
+            session: Any = transaction.connection
+            await until(lambda: bool(session.is_expired))
+            still = await session.fetchval("SELECT 1")
+
+        assert (1, 0) == (still, database.pool_stats().size)
+
+
+async def test_lifetimes_differ(database_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections opened together don't retire together, and none lives longer than the settings say."""
+    lifetimes: list[float] = []
+    monkeypatch.setattr(Session, "retire_after", lambda _self, seconds: lifetimes.append(seconds))
+
+    async with open_with(database_settings, min_connections=5, max_connections=5, max_lifetime_seconds=100.0):
+        pass
+
+    assert 5 == len(set(lifetimes))
+    assert all(90 <= lifetime <= 100 for lifetime in lifetimes)
+
+
+@pytest.mark.parametrize("cache_size", [100, 0])
+async def test_sessions_are_set_up(database_settings: DatabaseSettings, cache_size: int) -> None:
+    """Sessions carry the application's name, run in UTC, and may not idle in a transaction, pooler or not."""
+    query = """
+        SELECT current_setting('application_name'), current_setting('TimeZone'),
+            current_setting('idle_in_transaction_session_timeout')
+    """
+    async with (
+        open_with(database_settings, statement_cache_size=cache_size) as database,
+        database.transaction() as transaction,
+    ):
+        (found,) = await transaction.connection.fetch(query)
+
+    assert (NAME, "UTC", "1min") == tuple(found)
+
+
+@pytest.mark.parametrize("cache_size", [100, 0])
+async def test_idle_transaction_is_ended(
+    database_settings: DatabaseSettings, cache_size: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """PostgreSQL itself ends a session that idles in a transaction, and the pool takes its place back."""
+    monkeypatch.setattr(dsn, "IDLE_IN_TRANSACTION_LIMIT", "100ms")
+    async with open_with(database_settings, statement_cache_size=cache_size) as database:
+        with pytest.raises(ConnectionLostError):
+            async with database.transaction():
+                await until(lambda: database.pool_stats().in_use == 0)
+
+        await _use(database, "transaction")
+
+
+async def test_statement_of_lost_client_is_ended(
+    database_settings: DatabaseSettings, connection: asyncpg.Connection
+) -> None:
+    """A statement whose client has gone is ended by the server within seconds, not at its end."""
+    running = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event = 'PgSleep'"
+    async with open_with(database_settings) as database:
+        async with database.connection() as lent:
+            sleep = asyncio.create_task(lent.execute("SELECT pg_sleep(600)"))
+            while not await connection.fetchval(running, NAME):
+                await asyncio.sleep(0.01)
+            lent.terminate()
+            await asyncio.gather(sleep, return_exceptions=True)
+        async with asyncio.timeout(10):
+            while left := await connection.fetchval(running, NAME):
+                await asyncio.sleep(0.05)
+
+    assert 0 == left
+
+
+@pytest.mark.parametrize(("cache_size", "expected"), [(100, 1), (0, 0)])
+async def test_statement_cache_size_holds(
+    database_settings: DatabaseSettings, cache_size: int, expected: int
+) -> None:
+    """With a statement cache, statements are prepared by name; without, as behind PgBouncer, none is."""
+    statement = "SELECT $1::jsonb"
+    async with (
+        open_with(database_settings, statement_cache_size=cache_size) as database,
+        database.transaction() as transaction,
+    ):
+        for _ in range(2):
+            await transaction.connection.fetchval(statement, "{}")
+        found = await transaction.connection.fetchval(
+            "SELECT count(*) FROM pg_prepared_statements WHERE statement = $1", statement
+        )
+
+    assert expected == found
+
+
+@pytest.mark.parametrize("way", ["transaction", "connection", "query", "query outside the pool"])
+@pytest.mark.parametrize("when", ["before", "after"])
+async def test_closed_database_refuses(database_settings: DatabaseSettings, way: str, when: str) -> None:
+    """Before open() and after close() each way in says so, instead of connecting on its own."""
+    database = open_with(database_settings)
+    if when == "after":
+        await database.open()
+        await database.close()
+
+    with pytest.raises(DatabaseClosedError):
+        await _use(database, way)
+
+
+async def test_database_opens_again(database_settings: DatabaseSettings) -> None:
+    """A closed database can be opened again; an open one can't be opened twice; closing twice is nothing."""
+    database = open_with(database_settings)
+    await database.open()
+    with pytest.raises(DatabaseError, match="open already"):
+        await database.open()
+    await database.close()
+    await database.close()
+
+    async with database:
+        await _use(database, "transaction")
+
+
+async def test_close_waits_for_work(
+    database_settings: DatabaseSettings, connection: asyncpg.Connection
+) -> None:
+    """Work that ends within the grace time is finished and committed."""
+    await connection.execute("CREATE TABLE done (id int)")
+    database = open_with(database_settings)
+    await database.open()
+    begun, go_on = asyncio.Event(), asyncio.Event()
+
+    async def work() -> None:
+        async with database.transaction() as transaction:
+            begun.set()
+            await go_on.wait()
+            await transaction.connection.execute("INSERT INTO done VALUES (1)")
+
+    task = asyncio.create_task(work())
+    await begun.wait()
+    closing = asyncio.create_task(database.close(grace_seconds=10))
+    await asyncio.sleep(0)
+    go_on.set()
+    await asyncio.gather(task, closing)
+
+    assert 1 == await connection.fetchval("SELECT count(*) FROM done")
+
+
+async def test_close_ends_work_after_grace(database_settings: DatabaseSettings) -> None:
+    """Work that goes on is cut off: close() returns, the work gets an error, later work is refused."""
+    database = open_with(database_settings)
+    await database.open()
+    begun = asyncio.Event()
+
+    async def work() -> None:
+        async with database.transaction() as transaction:
+            begun.set()
+            await transaction.connection.execute("SELECT pg_sleep(600)")
+
+    task = asyncio.create_task(work())
+    await begun.wait()
+    await database.close(grace_seconds=0.05)
+
+    with pytest.raises(ConnectionLostError):
+        await task
+    assert PoolStats(size=0, idle=0, in_use=0, min=1, max=5) == database.pool_stats()
+
+
+async def test_cancelled_release_frees_place(database_settings: DatabaseSettings) -> None:
+    """A task cancelled while it gives its connection back takes no place with it."""
+    async with open_with(database_settings) as database:
+        for number in range(6):
+            task = asyncio.create_task(_use(database, "connection"))
+            while not database.pool_stats().in_use:
+                await asyncio.sleep(0)
+            for _ in range(number):
+                await asyncio.sleep(0)
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+        await until(lambda: database.pool_stats().in_use == 0)
+
+        assert 0 == database.pool_stats().in_use
+
+
+async def test_new_connection_needs_server(database_settings: DatabaseSettings, own_server: Any) -> None:
+    """When the server goes away, asking for a connection says where it was looked for."""
+    await asyncio.to_thread(own_server.server.start)
+    async with open_with(own_server.settings()) as database:
+        await asyncio.to_thread(own_server.server.stop)
+        await until(lambda: database.pool_stats().size == 0)
+        with pytest.raises(DatabaseUnavailableError, match=f"127.0.0.1:{own_server.port}/postgres"):
+            await _use(database, "transaction")
+
+
+async def _use(database: Database, way: str) -> None:
+    """Run a query in one of the ways there are."""
+    match way:
+        case "transaction":
+            async with database.transaction() as transaction:
+                await transaction.connection.fetchval("SELECT 1")
+        case "connection":
+            async with database.connection() as lent:
+                await lent.fetchval("SELECT 1")
+        case "query":
+            await database.engine.run_ddl("SELECT 1")
+        case _:
+            await database.engine.run_ddl("SELECT 1", in_pool=False)
