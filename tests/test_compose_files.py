@@ -128,8 +128,11 @@ def test_redis_keeps_what_it_was_told(services: dict[str, Any]) -> None:
 
 def test_servers_carry_the_stacks_identity(services: dict[str, Any]) -> None:
     """PostgreSQL and Redis say which stack they belong to, where a client can ask."""
-    assert "cluster_name=${SHERPA_IDENTITY:-choice-sherpa}" in services["postgres"]["command"]
-    assert ["--syslog-ident", "${SHERPA_IDENTITY:-choice-sherpa}"] == services["redis"]["command"][-2:]
+    identity = "${SHERPA_IDENTITY:-choice-sherpa}"
+
+    assert identity == services["postgres"]["environment"]["IDENTITY"]
+    assert '-c "cluster_name=$$IDENTITY"' in services["postgres"]["command"][-1]
+    assert ["--syslog-ident", identity] == services["redis"]["command"][-2:]
 
 
 def test_no_password_is_visible(services: dict[str, Any]) -> None:
