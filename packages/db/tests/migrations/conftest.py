@@ -1,18 +1,20 @@
-"""Fixtures of the migration tests: an empty database, folders of made-up migrations, and the real commands."""
+"""Fixtures of the migration tests: an empty database, made-up migrations, and the real commands."""
 
 import os
+import secrets
 import subprocess
 import sys
 from collections.abc import AsyncIterator, Callable
-from contextlib import AbstractAsyncContextManager
+from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import asyncpg
 import pytest
 
-from sherpa.config import DatabaseSettings
-from sherpa.db.migrations.events import ignore
+from sherpa.config import DatabaseSettings, Secret
 from sherpa.db.migrations.session import open_session
+from sherpa.devstack.harness.worker import PostgresCluster
 
 TEMPLATE = '''"""Made up for a test."""
 
@@ -34,8 +36,31 @@ type Start = Callable[..., subprocess.Popen[str]]
 @pytest.fixture
 async def empty_connection(empty_database_settings: DatabaseSettings) -> AsyncIterator[asyncpg.Connection]:
     """Return a session on a database that no migration has touched."""
-    async with open_session(empty_database_settings, ignore) as connection:
+    async with open_session(empty_database_settings) as connection:
         yield connection
+
+
+@pytest.fixture
+async def superuser(
+    empty_database_settings: DatabaseSettings, postgres_cluster: PostgresCluster
+) -> AsyncIterator[asyncpg.Connection]:
+    """Return a superuser's session on the empty database."""
+    settings = postgres_cluster.superuser_settings(empty_database_settings.url.database)
+    async with open_session(settings) as connection:
+        yield connection
+
+
+@pytest.fixture
+async def guest_settings(
+    empty_database_settings: DatabaseSettings, superuser: asyncpg.Connection
+) -> AsyncIterator[DatabaseSettings]:
+    """Return settings of a role that may create tables in `public`, but no extension."""
+    role, password = f"guest_{secrets.token_hex(4)}", secrets.token_hex(8)
+    await superuser.execute(f"CREATE ROLE {role} LOGIN PASSWORD '{password}'")
+    await superuser.execute(f"GRANT CREATE, USAGE ON SCHEMA public TO {role}")
+    url = empty_database_settings.url.replace(username=role, password=Secret(password))
+    yield replace(empty_database_settings, url=url)
+    await superuser.execute(f"DROP OWNED BY {role}; DROP ROLE {role}")
 
 
 @pytest.fixture
@@ -48,7 +73,7 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write_migration(folder: Path) -> WriteMigration:
-    """Return a function that writes a migration: an ID, and the SQL both ways (a table of that name unless given)."""
+    """Return a function that writes a migration: its ID, and its SQL both ways (a table unless given)."""
 
     def write(migration_id: str, forwards: str = "", backwards: str = "") -> Path:
         table = f"t{migration_id}"
@@ -71,12 +96,12 @@ def environment(empty_database_settings: DatabaseSettings) -> dict[str, str]:
 
 
 @pytest.fixture
-def start(environment: dict[str, str], tmp_path: Path) -> Start:
-    """Return a function that starts `python -m sherpa.db ...` in a folder without `.env`."""
+def start_python(environment: dict[str, str], tmp_path: Path) -> Start:
+    """Return a function that starts Python code with arguments, in a folder without `.env`."""
 
-    def run(*arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
+    def start(code: str, *arguments: str, stdin: int = subprocess.DEVNULL) -> subprocess.Popen[str]:
         return subprocess.Popen(
-            [sys.executable, "-m", "sherpa.db", *arguments],
+            [sys.executable, "-c", code, *arguments],
             env=environment,
             cwd=tmp_path,
             stdin=stdin,
@@ -85,4 +110,10 @@ def start(environment: dict[str, str], tmp_path: Path) -> Start:
             text=True,
         )
 
-    return run
+    return start
+
+
+@pytest.fixture
+def start(start_python: Start) -> Start:
+    """Return a function that starts `python -m sherpa.db ...`."""
+    return partial(start_python, "import runpy; runpy.run_module('sherpa.db', run_name='__main__')")

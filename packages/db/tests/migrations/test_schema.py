@@ -1,4 +1,4 @@
-"""The schema that the migrations make is the one that was asked for, fact by fact, and the way back undoes it."""
+"""The migrations make the schema that was asked for, fact by fact, and their way back undoes it."""
 
 from pathlib import Path
 
@@ -11,6 +11,7 @@ from sherpa.db.engine import Database
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.runner import migrate, revert
 from sherpa.db.tables import TABLES
+from sherpa.db.tables.schema import statements
 
 SEED = Path(__file__).parent.parent / "data"
 HISTORY = {"public.migration"}
@@ -124,10 +125,10 @@ async def _made_by_piccolo(connection: asyncpg.Connection, settings: DatabaseSet
     `NULL::character varying` in its catalogue. Both mean the same.
     """
     async with Database(settings, application_name="test"):
-        statements = [line for table in TABLES for line in (*table.create_table().ddl, *table.ddl_indexes)]
+        declared = ";".join(line for table in TABLES for line in statements(table))
     transaction = connection.transaction()
     await transaction.start()
-    await connection.execute(";\n".join(statements).replace("DEFAULT null", ""))
+    await connection.execute(declared.replace("DEFAULT null", ""))
     made = await snapshot(connection)
     await transaction.rollback()
     return made

@@ -63,7 +63,7 @@ async def snapshot(connection: asyncpg.Connection) -> Snapshot:
 
 def diff(expected: Snapshot, actual: Snapshot) -> tuple[str, ...]:
     """Return a line for each fact that only one of them has: "- " expected alone, "+ " actual alone."""
-    missing, extra = set(expected.facts) - set(actual.facts), set(actual.facts) - set(expected.facts)
-    lines = [(fact.kind, fact.name, f"- {fact}") for fact in missing]
-    lines += [(fact.kind, fact.name, f"+ {fact}") for fact in extra]
-    return tuple(line for *_, line in sorted(lines))
+    missing = [(fact, "-") for fact in set(expected.facts) - set(actual.facts)]
+    extra = [(fact, "+") for fact in set(actual.facts) - set(expected.facts)]
+    in_order = sorted(missing + extra, key=lambda each: (each[0].kind, each[0].name, each[1] == "+"))
+    return tuple(f"{sign} {fact}" for fact, sign in in_order)

@@ -3,9 +3,9 @@
 import argparse
 import asyncio
 import json
+import os
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from sherpa.config import ConfigError, DatabaseSettings, load
 from sherpa.db.dsn import describe_server
@@ -15,16 +15,10 @@ from sherpa.db.migrations.events import Event, Notice, Step, Waited, Waiting
 from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS
 from sherpa.db.migrations.runner import migrate, revert
 from sherpa.db.migrations.session import open_session
+from sherpa.db.migrations.settings import MigrationSettings
 from sherpa.db.migrations.status import Status, read_status
 
 WELL, FAILED, WRONG_USE = 0, 1, 2
-
-
-@dataclass(frozen=True)
-class MigrationSettings:
-    """All that these commands need to know: where the database is."""
-
-    database: DatabaseSettings
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -60,7 +54,7 @@ def _migrate(arguments: argparse.Namespace) -> int:
     done = asyncio.run(
         migrate(settings, to=arguments.to, lock_wait_seconds=arguments.lock_wait, report=_report)
     )
-    _say(f"{_count(done)} applied in {describe_server(settings)}.")
+    _say(f"{_count(done, 'applied') or 'Nothing to apply'} in {describe_server(settings)}.")
     return WELL
 
 
@@ -73,14 +67,14 @@ def _revert(arguments: argparse.Namespace) -> int:
     done = asyncio.run(
         revert(
             settings,
-            steps=arguments.steps,
+            steps=arguments.steps or 1,
             to=arguments.to,
             everything=arguments.all,
             lock_wait_seconds=arguments.lock_wait,
             report=_report,
         )
     )
-    _say(f"{_count(done)} reverted in {describe_server(settings)}.")
+    _say(f"{_count(done, 'reverted') or 'Nothing to revert'} in {describe_server(settings)}.")
     return WELL
 
 
@@ -137,13 +131,17 @@ def _report(event: Event) -> None:
             _say(f"  notice: {text}")
 
 
-def _count(steps: Sequence[Step]) -> str:
-    return "1 migration" if len(steps) == 1 else f"{len(steps) or 'No'} migrations"
+def _count(steps: Sequence[Step], done: str) -> str:
+    plural = "" if len(steps) == 1 else "s"
+    return f"{len(steps)} migration{plural} {done}" if steps else ""
 
 
 def _say(text: str) -> None:
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # `... | head`: who stops reading misses the rest, but the work goes on
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def _fail(fault: object, code: int) -> int:
@@ -162,7 +160,7 @@ def _parser() -> argparse.ArgumentParser:
         "revert", help="take migrations back, the newest first; their rows are lost"
     )
     how_far = backwards.add_mutually_exclusive_group()
-    how_far.add_argument("--steps", metavar="N", type=_positive, default=1, help="how many (default: 1)")
+    how_far.add_argument("--steps", metavar="N", type=_positive, help="how many (default: 1)")
     how_far.add_argument("--to", metavar="ID", help="all that came after this one, which stays")
     how_far.add_argument("--all", action="store_true", help="everything; asks before")
     backwards.add_argument("--yes", action="store_true", help="don't ask")

@@ -34,6 +34,8 @@ async def read_history(connection: asyncpg.Connection) -> tuple[tuple[str, datet
         )
     except asyncpg.UndefinedTableError:
         return ()
+    except asyncpg.InsufficientPrivilegeError as error:
+        raise HistoryError(f"{error}. This user needs `GRANT SELECT ON migration` at least.") from error
     except asyncpg.UndefinedColumnError as error:
         raise HistoryError(
             f"The table `migration` in this database is not ours: {error}. Is DATABASE_URL right?"

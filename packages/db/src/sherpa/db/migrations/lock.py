@@ -19,14 +19,17 @@ LOCK_KEY = int.from_bytes(b"sherpadb")
 _FIRST_PAUSE, _LONGEST_PAUSE = 0.05, 1.0
 
 # An advisory lock's 64-bit key stands in pg_locks as two halves.
-_HOLDER = """
-SELECT format('pid %s, host %s, application %s', a.pid, coalesce(host(a.client_addr), 'local'),
-              coalesce(nullif(a.application_name, ''), 'unnamed'))
-FROM pg_locks l JOIN pg_stat_activity a USING (pid)
+_LOCK = """
+FROM pg_locks l LEFT JOIN pg_stat_activity a USING (pid)
 WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND (l.classid::bigint << 32) | l.objid::bigint = $1
 """
+_HOLDER = f"""
+SELECT format('pid %s, host %s, application %s', l.pid, coalesce(host(a.client_addr), 'local'),
+              coalesce(nullif(a.application_name, ''), 'unnamed')) {_LOCK}
+"""
+_IS_OURS = f"SELECT EXISTS (SELECT {_LOCK} AND l.pid = pg_backend_pid())"
 
 
 async def acquire_lock(connection: asyncpg.Connection, wait_seconds: float, report: Report) -> None:
@@ -49,6 +52,15 @@ async def acquire_lock(connection: asyncpg.Connection, wait_seconds: float, repo
         f"Another runner ({await _describe_holder(connection)}) has been migrating this database "
         f"for {waited:.0f} s. Wait for it, or end it, then run the command again."
     )
+
+
+async def require_lock(connection: asyncpg.Connection) -> None:
+    """Raise `LockHeldError` unless this session holds the lock: a pooler may have swapped it for another."""
+    if not await connection.fetchval(_IS_OURS, LOCK_KEY):
+        raise LockHeldError(
+            "This session no longer holds the lock that keeps other runners out. "
+            "Let DATABASE_URL point at the server itself here, not at a pooler."
+        )
 
 
 async def _try_lock(connection: asyncpg.Connection) -> bool:

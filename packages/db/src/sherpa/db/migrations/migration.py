@@ -44,7 +44,10 @@ async def load(file: MigrationFile) -> Migration:
             f"{file.path} says ID = {getattr(module, 'ID', None)!r}, "
             f"its name says {file.id!r}: make them the same."
         )
-    manager = await module.forwards()
+    try:
+        manager = await module.forwards()
+    except Exception as error:
+        raise BrokenMigrationError(f"{file.path}: forwards() cannot be called: {error!r}.") from error
     if not dataclasses.is_dataclass(manager) or isinstance(manager, type):
         raise BrokenMigrationError(
             f"{file.path}: forwards() must return a MigrationManager, not {manager!r}."

@@ -10,14 +10,22 @@ from pathlib import Path
 import asyncpg
 
 from sherpa.config import DatabaseSettings
-from sherpa.db.migrations.errors import ConnectionFailedError, MigrationFailedError, TargetError
+from sherpa.db.migrations.errors import (
+    BrokenMigrationError,
+    ConnectionFailedError,
+    MigrationError,
+    MigrationFailedError,
+    TargetError,
+)
 from sherpa.db.migrations.events import Direction, Report, Step, ignore
 from sherpa.db.migrations.files import VERSIONS, MigrationFile, complete, list_files
 from sherpa.db.migrations.history import forget, record
-from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS, acquire_lock
+from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS, acquire_lock, require_lock
 from sherpa.db.migrations.migration import Migration, load
 from sherpa.db.migrations.session import open_session, pin
 from sherpa.db.migrations.status import Status, check_history, read_status
+
+_TRANSACTION = "SELECT pg_current_xact_id()::text"
 
 
 async def migrate(
@@ -94,7 +102,9 @@ def choose_applied(status: Status, *, steps: int, to: str | None, everything: bo
             raise TargetError(f"{target} is not applied, so there is no way back to it: use `inv migrate`.")
         return tuple(each for each in newest_first if each > target)
     if newest_first and steps > len(newest_first):
-        raise TargetError(f"Only {len(newest_first)} migrations are applied, not {steps}: use --all.")
+        raise TargetError(
+            f"{steps} steps back are more than the {len(newest_first)} that are applied: use --all."
+        )
     return newest_first[:steps]
 
 
@@ -112,9 +122,8 @@ async def _run_all(
     report: Report,
 ) -> tuple[Step, ...]:
     by_id = {file.id: file for file in files}
-    migrations = [
-        await load(by_id[migration_id]) for migration_id in chosen
-    ]  # a broken file stops all, first
+    # All files are read before the first runs: a broken one leaves nothing half-done.
+    migrations = [await load(by_id[migration_id]) for migration_id in chosen]
     done = []
     for migration in migrations:
         step = await _run(connection, migration, direction)
@@ -127,18 +136,26 @@ async def _run(connection: asyncpg.Connection, migration: Migration, direction: 
     started = time.monotonic()
     try:
         async with connection.transaction():
+            await require_lock(connection)
             await _run_steps(connection, migration, direction)
+    except MigrationError:
+        raise
     except Exception as error:
         raise _explain(connection, migration, direction, error) from error
     return Step(migration.id, direction, time.monotonic() - started)
 
 
 async def _run_steps(connection: asyncpg.Connection, migration: Migration, direction: Direction) -> None:
+    before = await connection.fetchval(_TRANSACTION)
     with pin(connection):
         for run in migration.forwards if direction == "forwards" else migration.backwards:
             await run()
-    if not connection.is_in_transaction():
-        raise RuntimeError("it ended the runner's transaction; a migration must not COMMIT or ROLLBACK")
+    if before != await connection.fetchval(_TRANSACTION):
+        raise BrokenMigrationError(
+            f"{migration.id} ended the runner's transaction by a COMMIT or ROLLBACK of its own. "
+            f"What it did before that may stay, and is not recorded: undo it by hand, take the COMMIT out, "
+            f"run the command again."
+        )
     await (record if direction == "forwards" else forget)(connection, migration.id)
 
 

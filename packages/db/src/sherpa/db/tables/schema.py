@@ -4,6 +4,7 @@ from enum import StrEnum
 
 from piccolo.columns.defaults.timestamptz import TimestamptzNow
 from piccolo.constraints import Check
+from piccolo.table import Table
 
 
 class ServerNow(TimestamptzNow):
@@ -13,6 +14,14 @@ class ServerNow(TimestamptzNow):
     def postgres(self) -> str:
         """The default as SQL."""
         return "now()"
+
+
+def statements(table: type[Table]) -> tuple[str, ...]:
+    """Return the SQL that makes the table as its class declares it; a Database must be open.
+
+    `ddl_indexes` is ours: Piccolo has no words for partial, descending or compound indexes.
+    """
+    return (*table.create_table().ddl, *vars(table)["ddl_indexes"])
 
 
 def one_of(column: str, words: type[StrEnum], *, name: str) -> Check:

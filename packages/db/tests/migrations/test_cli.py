@@ -1,0 +1,212 @@
+"""The commands as people and containers call them: what they print, what they ask, how they end."""
+
+import json
+import os
+import pty
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sherpa.config import DatabaseSettings, Secret
+from sherpa.db.cli import main
+from sherpa.db.dsn import describe_server
+
+type Start = Callable[..., subprocess.Popen[str]]
+type Run = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def run(
+    empty_database_settings: DatabaseSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> Run:
+    """Return a function that runs a command on the empty database: its exit code, output and faults."""
+    monkeypatch.setenv("DATABASE_URL", empty_database_settings.url.reveal())
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        return code, *capsys.readouterr()
+
+    return run
+
+
+def test_migrate_tells_each_step(run: Run, empty_database_settings: DatabaseSettings) -> None:
+    """A line for each migration with its duration, and one that sums up and says where."""
+    code, out, err = run("migrate")
+
+    steps = [line.split() for line in out.splitlines() if line.startswith("00")]
+    assert (0, "") == (code, err)
+    assert [["001_foundation", "applied", "ms"], ["002_membership", "applied", "ms"]] == [
+        [name, state, unit] for name, state, _, unit in steps
+    ]
+    assert out.endswith(f"2 migrations applied in {describe_server(empty_database_settings)}.\n")
+
+
+def test_second_migrate_says_so(run: Run, empty_database_settings: DatabaseSettings) -> None:
+    """With nothing to do the command says so and ends well."""
+    run("migrate")
+
+    assert (0, f"Nothing to apply in {describe_server(empty_database_settings)}.\n", "") == run("migrate")
+
+
+def test_revert_takes_one_step(run: Run, empty_database_settings: DatabaseSettings) -> None:
+    """Without a word about how far, `revert` takes back the newest one."""
+    run("migrate")
+
+    code, out, err = run("revert")
+
+    assert (0, "") == (code, err)
+    assert ["002_membership", "reverted"] == out.split()[:2]
+    assert out.endswith(f"1 migration reverted in {describe_server(empty_database_settings)}.\n")
+
+
+def test_listing_shows_state_and_time(run: Run, empty_database_settings: DatabaseSettings) -> None:
+    """The list has a line for each migration, and a sum."""
+    run("migrate", "--to", "001")
+
+    code, out, err = run("migrations")
+
+    first, second, total = out.splitlines()
+    assert (0, "") == (code, err)
+    assert ["001_foundation", "applied"] == first.split()[:2]
+    assert ["002_membership", "pending"] == second.split()
+    assert f"1 applied, 1 pending in {describe_server(empty_database_settings)}." == total
+
+
+def test_json_is_stable(run: Run, empty_database_settings: DatabaseSettings) -> None:
+    """The JSON has the documented fields and nothing else on stdout."""
+    run("migrate", "--to", "001")
+
+    code, out, _ = run("migrations", "--json")
+
+    document = json.loads(out)
+    applied_at = document["migrations"][0]["applied_at"]
+    assert 0 == code
+    assert {
+        "database": describe_server(empty_database_settings),
+        "at_head": False,
+        "migrations": [
+            {"id": "001_foundation", "state": "applied", "applied_at": applied_at},
+            {"id": "002_membership", "state": "pending", "applied_at": None},
+        ],
+    } == document
+    assert "T" in applied_at
+    assert applied_at.endswith("Z")
+
+
+@pytest.mark.parametrize(
+    ("arguments", "fact"),
+    [
+        ([], "required"),
+        (["upgrade"], "invalid choice"),
+        (["migrate", "--to", "009"], "Known: 001_foundation, 002_membership"),
+        (["migrate", "--to", "00"], "any of 001_foundation, 002_membership"),
+        (["revert", "--to", "001"], "not applied"),
+        (["revert", "--steps", "0"], "must be 1 or more"),
+        (["revert", "--steps", "many"], "invalid"),
+        (["revert", "--steps", "1", "--to", "001"], "not allowed with"),
+        (["revert", "--all"], "add --yes"),
+    ],
+    ids=" ".join,
+)
+def test_wrong_use_ends_with_2(arguments: list[str], fact: str, run: Run) -> None:
+    """What can't be meant is refused on stderr, with what would be right."""
+    code, out, err = run(*arguments)
+
+    assert (2, "") == (code, out)
+    assert fact in err
+
+
+def test_help_ends_well(run: Run) -> None:
+    """`--help` lists the commands."""
+    code, out, _ = run("--help")
+
+    assert 0 == code
+    assert all(command in out for command in ("migrate", "revert", "migrations"))
+
+
+def test_missing_url_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Without DATABASE_URL the command names the variable, and asks for no other secret."""
+    monkeypatch.delenv("DATABASE_URL")
+
+    code, out, err = run("migrate")
+
+    assert (1, "") == (code, out)
+    assert "DATABASE_URL" in err
+    assert "STRIPE" not in err
+
+
+def test_secret_is_never_shown(
+    run: Run, empty_database_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A refused password is called that, and neither it nor the right one is printed."""
+    url = empty_database_settings.url.replace(password=Secret("not-the-right-one"))
+    monkeypatch.setenv("DATABASE_URL", url.reveal())
+
+    code, out, err = run("migrate")
+
+    assert (1, "") == (code, out)
+    assert describe_server(empty_database_settings) in err
+    assert "password" in err
+    assert "not-the-right-one" not in err
+
+
+def test_all_without_terminal_needs_yes(start: Start, run: Run) -> None:
+    """A container can't be asked: `--all` ends at once with what to add, and `--yes` is that."""
+    run("migrate")
+
+    asked, confirmed = start("revert", "--all"), start("revert", "--all", "--yes")
+    _, fault = asked.communicate()
+    out, _ = confirmed.communicate()
+
+    assert (2, 0) == (asked.returncode, confirmed.returncode)
+    assert "add --yes" in fault
+    assert "2 migrations reverted" in out
+
+
+@pytest.mark.parametrize(
+    ("answer", "code", "remaining"),
+    [(b"y\n", 0, 0), (b"yes\n", 0, 0), (b"n\n", 1, 2), (b"\n", 1, 2), (b"\x04", 1, 2)],
+    ids=["y", "yes", "n", "enter", "end of input"],
+)
+def test_all_asks_at_a_terminal(answer: bytes, code: int, remaining: int, start: Start, run: Run) -> None:
+    """At a terminal `--all` asks, and only a yes reverts anything."""
+    run("migrate")
+    ours, theirs = pty.openpty()
+
+    asked = start("revert", "--all", stdin=theirs)
+    os.write(ours, answer)
+    out, _ = asked.communicate()
+    os.close(ours)
+    os.close(theirs)
+
+    assert code == asked.returncode
+    assert "Go on? [y/N]" in out
+    assert remaining == len(
+        [row for row in json.loads(run("migrations", "--json")[1])["migrations"] if row["state"] == "applied"]
+    )
+
+
+def test_closed_output_is_no_fault(environment: dict[str, str], tmp_path: Path) -> None:
+    """Somebody who stops reading, as `| head` does, does not stop the migrations."""
+    reader, writer = os.pipe()
+    os.close(reader)
+
+    done = subprocess.run(
+        [sys.executable, "-m", "sherpa.db", "migrate"],
+        env=environment,
+        cwd=tmp_path,
+        stdout=writer,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    )
+    os.close(writer)
+
+    assert (0, "") == (done.returncode, done.stderr)

@@ -1,0 +1,145 @@
+"""Which files are migrations, in which order, and which ID a shortened one means."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sherpa.db.migrations.errors import (
+    AmbiguousMigrationError,
+    BrokenMigrationError,
+    UnknownMigrationError,
+)
+from sherpa.db.migrations.files import complete, list_files
+from sherpa.db.migrations.migration import load
+
+type WriteMigration = Callable[..., Path]
+
+IDS = ("001_foundation", "002_membership", "0021_more")
+
+
+def test_the_issue_names_the_first_two() -> None:
+    """The code's own migrations begin with the foundation and the membership."""
+    assert ("001_foundation", "002_membership") == tuple(file.id for file in list_files())[:2]
+
+
+def test_ids_order_the_files(folder: Path, write_migration: WriteMigration) -> None:
+    """Files come in the order of their IDs, whichever was written first."""
+    write_migration("002_b")
+    write_migration("001_a")
+
+    assert ["001_a", "002_b"] == [file.id for file in list_files(folder)]
+
+
+def test_shared_number_is_refused(folder: Path, write_migration: WriteMigration) -> None:
+    """Two files with one number, as two branches make them, are an error that names both."""
+    write_migration("001_a")
+    write_migration("001_b")
+
+    with pytest.raises(
+        BrokenMigrationError, match=r"sherpa_001_a\.py and sherpa_001_b\.py share the number 001"
+    ):
+        list_files(folder)
+
+
+@pytest.mark.parametrize("name", ["001_a.py", "sherpa_1_a.py", "sherpa_001.py", "notes.py"])
+def test_foreign_file_is_refused(name: str, folder: Path) -> None:
+    """A Python file that is no migration of ours is an error: Piccolo's tools would import it."""
+    (folder / name).touch()
+
+    with pytest.raises(BrokenMigrationError, match="no migration"):
+        list_files(folder)
+
+
+@pytest.mark.parametrize(
+    ("wanted", "expected"),
+    [("001", "001_foundation"), ("001_foundation", "001_foundation"), ("002_", "002_membership")],
+)
+def test_unique_beginning_is_enough(wanted: str, expected: str) -> None:
+    """An ID may be shortened as long as one fits."""
+    assert expected == complete(wanted, IDS)
+
+
+def test_whole_id_wins() -> None:
+    """An ID that is the beginning of another one still means itself."""
+    assert "001_a" == complete("001_a", ("001_a", "001_ab"))
+
+
+def test_ambiguous_beginning_lists_candidates() -> None:
+    """A beginning of several IDs is an error that lists them."""
+    with pytest.raises(AmbiguousMigrationError, match="any of 002_membership, 0021_more"):
+        complete("002", IDS)
+
+
+@pytest.mark.parametrize("wanted", ["003", "foundation", ""])
+def test_unknown_id_lists_the_known(wanted: str) -> None:
+    """An ID that fits none is an error that lists those that exist."""
+    with pytest.raises(UnknownMigrationError, match="Known: 001_foundation, 002_membership, 0021_more"):
+        complete(wanted, IDS)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "fact"),
+    [
+        ('ID = "001_a"', 'ID = "001_b"', "says ID = '001_b'"),
+        ("return sql_migration(ID, DESCRIPTION, ", "return dict(", "must return a MigrationManager"),
+        ("return sql_migration(ID,", "return sql_migration('002_b',", "must carry '001_a'"),
+        ("async def forwards", "async def something", "cannot be called.*forwards"),
+        ("import sql_migration", "import nonsense", "cannot be imported"),
+        (
+            "return sql_migration(",
+            "raise ValueError('bad day')\n    return sql_migration(",
+            "cannot be called.*bad day",
+        ),
+    ],
+    ids=["other ID", "no manager", "other manager", "no forwards", "bad import", "forwards fails"],
+)
+async def test_malformed_file_is_refused(
+    old: str, new: str, fact: str, folder: Path, write_migration: WriteMigration
+) -> None:
+    """A file that does not say what the runner needs is an error that names the file and what is missing."""
+    path = write_migration("001_a")
+    path.write_text(path.read_text().replace(old, new))
+
+    with pytest.raises(BrokenMigrationError, match=fact) as broken:
+        await load(list_files(folder)[0])
+
+    assert str(path) in str(broken.value)
+
+
+@pytest.mark.parametrize("missing", ["add_raw", "add_raw_backwards"])
+async def test_both_ways_are_needed(missing: str, folder: Path, write_migration: WriteMigration) -> None:
+    """A migration without a way there or a way back is refused."""
+    path = write_migration("001_a")
+    present = {"add_raw": "add_raw_backwards", "add_raw_backwards": "add_raw"}[missing]
+    path.write_text(_BY_HAND.format(calls=f"manager.{present}(step)"))
+
+    with pytest.raises(BrokenMigrationError, match="needs steps both ways"):
+        await load(list_files(folder)[0])
+
+
+async def test_piccolos_own_operations_are_refused(folder: Path, write_migration: WriteMigration) -> None:
+    """A migration that Piccolo generated is refused: its way back of a table is DROP CASCADE."""
+    path = write_migration("001_a")
+    calls = "manager.drop_table('A', 'a'); manager.add_raw(step); manager.add_raw_backwards(step)"
+    path.write_text(_BY_HAND.format(calls=calls))
+
+    with pytest.raises(BrokenMigrationError, match="raw steps alone"):
+        await load(list_files(folder)[0])
+
+
+_BY_HAND = """
+from piccolo.apps.migrations.auto.migration_manager import MigrationManager
+
+ID = "001_a"
+
+
+async def step():
+    pass
+
+
+async def forwards():
+    manager = MigrationManager(migration_id=ID, app_name="sherpa", description="by hand")
+    {calls}
+    return manager
+"""

@@ -1,0 +1,118 @@
+"""Piccolo's own command reads the same history, and ours reads what Piccolo wrote."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from sherpa.config import DatabaseSettings
+from sherpa.db.catalogue import diff, snapshot
+from sherpa.db.migrations.files import list_files
+from sherpa.db.migrations.runner import migrate, revert
+from sherpa.db.migrations.status import read_status
+
+KNOWN = [file.id for file in list_files()]
+
+
+class Piccolo:
+    """Piccolo's command, as its users call it."""
+
+    def __init__(self, environment: dict[str, str], folder: Path) -> None:
+        self.environment = environment | {"PICCOLO_CONF": "sherpa.db.piccolo_conf"}
+        self.folder = folder
+
+    def __call__(self, *arguments: str) -> str:
+        """Run `piccolo migrations ...`; it must end well."""
+        done = subprocess.run(
+            [sys.executable, "-m", "piccolo.main", "migrations", *arguments],
+            env=self.environment,
+            cwd=self.folder,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        return done.stdout
+
+
+@pytest.fixture
+def piccolo(environment: dict[str, str], tmp_path: Path) -> Piccolo:
+    """Return Piccolo's command on the empty database."""
+    return Piccolo(environment, tmp_path)
+
+
+async def test_piccolo_sees_what_we_applied(
+    piccolo: Piccolo, empty_database_settings: DatabaseSettings
+) -> None:
+    """`piccolo migrations check` lists ours: the first as done, the others as not."""
+    await migrate(empty_database_settings, to="001")
+
+    listing = piccolo("check")
+
+    rows = [[cell.strip() for cell in line.split("|")] for line in listing.splitlines()[2:]]
+    assert [["sherpa", each, str(each == "001_foundation")] for each in KNOWN] == [
+        [app, migration_id, ran] for app, migration_id, _, ran in rows
+    ]
+
+
+async def test_we_see_what_piccolo_applied(
+    piccolo: Piccolo, empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """What `piccolo migrations forwards` did is applied for us, is the same schema, and can be reverted."""
+    await migrate(empty_database_settings)
+    expected = (await snapshot(empty_connection)).without({"public.migration"})
+    await revert(empty_database_settings, everything=True)
+
+    piccolo("forwards", "sherpa")
+
+    assert (await read_status(empty_connection)).at_head
+    assert () == diff(expected, (await snapshot(empty_connection)).without({"public.migration"}))
+    assert KNOWN[::-1] == [
+        each.migration_id for each in await revert(empty_database_settings, everything=True)
+    ]
+
+
+async def test_piccolo_reverts_what_we_applied(
+    piccolo: Piccolo, empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """`piccolo migrations backwards` finds the newest of ours."""
+    await migrate(empty_database_settings)
+
+    piccolo("backwards", "sherpa", KNOWN[-1], "--auto_agree")
+
+    assert tuple(KNOWN[:-1]) == (await read_status(empty_connection)).applied_ids
+
+
+async def test_piccolos_history_table_stays(
+    piccolo: Piccolo, empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """A history table that Piccolo made is not ours to drop."""
+    piccolo("check")
+    before = await snapshot(empty_connection)
+
+    await migrate(empty_database_settings)
+    await revert(empty_database_settings, everything=True)
+
+    assert () == diff(before, await snapshot(empty_connection))
+
+
+async def test_history_has_piccolos_columns(
+    piccolo: Piccolo, empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """The history that we make is Piccolo's, column by column; it adds a key and a comment."""
+    piccolo("check")
+    theirs = await snapshot(empty_connection)
+    await empty_connection.execute("DROP TABLE migration")
+    await migrate(empty_database_settings)
+
+    ours = await snapshot(empty_connection)
+
+    added = [fact.name for fact in set(ours.facts) - set(theirs.facts) if fact.relation == "public.migration"]
+    gone = [fact for fact in set(theirs.facts) - set(ours.facts) if fact.relation == "public.migration"]
+    assert [] == gone
+    assert [
+        "public.migration.migration_app_name_name_key",
+        "public.migration_app_name_name_key",
+        "table public.migration",
+    ] == sorted(added)

@@ -1,0 +1,174 @@
+"""What is applied and what is pending, read without writing; and histories that contradict the files."""
+
+import subprocess
+import sys
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import asyncpg
+import pytest
+
+from sherpa.config import DatabaseSettings
+from sherpa.db.catalogue import diff, snapshot
+from sherpa.db.migrations.errors import HistoryError
+from sherpa.db.migrations.files import list_files
+from sherpa.db.migrations.runner import migrate, revert
+from sherpa.db.migrations.status import read_status
+
+type WriteMigration = Callable[..., Path]
+
+IMPORTED = "import sys, sherpa.db.{module}; sys.exit('piccolo' in sys.modules)"
+
+
+async def test_untouched_database_has_nothing_applied(empty_connection: asyncpg.Connection) -> None:
+    """Without a history everything is pending, and asking writes nothing."""
+    before = await snapshot(empty_connection)
+
+    status = await read_status(empty_connection)
+
+    assert ((), tuple(file.id for file in list_files())) == (status.applied, status.pending)
+    assert not status.at_head
+    assert () == diff(before, await snapshot(empty_connection))
+
+
+async def test_applied_and_pending_are_told_apart(
+    empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """After `migrate --to 001` the first is applied, and the others are pending."""
+    await migrate(empty_database_settings, to="001")
+
+    status = await read_status(empty_connection)
+
+    assert ("001_foundation",) == status.applied_ids
+    assert tuple(file.id for file in list_files())[1:] == status.pending
+
+
+async def test_head_is_everything_applied(
+    empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """With nothing pending the database is at the code's head, at a time in UTC."""
+    await migrate(empty_database_settings)
+
+    status = await read_status(empty_connection)
+
+    assert status.at_head
+    assert all(timedelta() <= datetime.now(UTC) - each.at < timedelta(hours=1) for each in status.applied)
+
+
+async def test_database_ahead_of_the_code_is_at_head(
+    folder: Path,
+    write_migration: WriteMigration,
+    empty_database_settings: DatabaseSettings,
+    empty_connection: asyncpg.Connection,
+) -> None:
+    """While a release rolls out, the old code meets the new schema: nothing is pending, one is not known."""
+    write_migration("001_a")
+    newest = write_migration("002_b")
+    await migrate(empty_database_settings, folder=folder)
+    newest.unlink()
+
+    status = await read_status(empty_connection, list_files(folder))
+
+    assert status.at_head
+    assert [("001_a", True), ("002_b", False)] == [(each.id, each.is_known) for each in status.applied]
+
+
+@pytest.mark.parametrize("command", [migrate, revert])
+async def test_unknown_migration_stops_both_ways(
+    command: Callable[..., Awaitable[object]],
+    folder: Path,
+    write_migration: WriteMigration,
+    empty_database_settings: DatabaseSettings,
+) -> None:
+    """A database that is ahead of the code is neither migrated nor reverted by it."""
+    write_migration("001_a")
+    newest = write_migration("002_b")
+    await migrate(empty_database_settings, folder=folder)
+    newest.unlink()
+
+    with pytest.raises(HistoryError, match="002_b, which this code does not know"):
+        await command(empty_database_settings, folder=folder)
+
+
+async def test_late_migration_is_refused(
+    folder: Path, write_migration: WriteMigration, empty_database_settings: DatabaseSettings
+) -> None:
+    """A migration that is older than the newest applied one asks for a new number."""
+    write_migration("001_a")
+    write_migration("003_c")
+    await migrate(empty_database_settings, folder=folder)
+    write_migration("002_b")
+
+    with pytest.raises(HistoryError, match="002_b came late: 003_c is already applied"):
+        await migrate(empty_database_settings, folder=folder)
+
+
+async def test_double_record_is_refused(
+    empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """A history that names a migration twice, as Piccolo's own table allows, is not built upon."""
+    await migrate(empty_database_settings)
+    await empty_connection.execute("""
+        ALTER TABLE migration DROP CONSTRAINT migration_app_name_name_key;
+        INSERT INTO migration (name, app_name) VALUES ('001_foundation', 'sherpa')
+    """)
+
+    with pytest.raises(HistoryError, match="001_foundation is recorded twice"):
+        await migrate(empty_database_settings)
+
+
+async def test_recording_twice_is_impossible(
+    empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """The history that we make holds each migration once."""
+    await migrate(empty_database_settings)
+
+    with pytest.raises(asyncpg.UniqueViolationError):
+        await empty_connection.execute(
+            "INSERT INTO migration (name, app_name) VALUES ('001_foundation', 'sherpa')"
+        )
+
+
+async def test_foreign_history_is_refused(empty_connection: asyncpg.Connection) -> None:
+    """A table `migration` that is no history of Piccolo's shape is recognised as somebody else's."""
+    await empty_connection.execute("CREATE TABLE migration (version int)")
+
+    with pytest.raises(HistoryError, match="not ours"):
+        await read_status(empty_connection)
+
+
+async def test_other_apps_history_is_left_alone(
+    empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """Rows of another Piccolo app count neither as ours nor as empty: the table stays for them."""
+    await migrate(empty_database_settings)
+    await empty_connection.execute(
+        "INSERT INTO migration (name, app_name) VALUES ('001_foundation', 'other')"
+    )
+
+    await revert(empty_database_settings, everything=True)
+
+    assert ["other"] == [row[0] for row in await empty_connection.fetch("SELECT app_name FROM migration")]
+
+
+@pytest.mark.parametrize("module", ["cli", "migrations.status", "migrations.runner"])
+def test_listing_needs_no_piccolo(module: str) -> None:
+    """What runs when nothing is pending does not even import the ORM."""
+    done = subprocess.run([sys.executable, "-c", IMPORTED.format(module=module)], check=False)
+
+    assert 0 == done.returncode
+
+
+def test_nothing_to_do_needs_no_piccolo(database_settings: DatabaseSettings) -> None:
+    """A whole run of `migrate` on a database at its head imports no ORM."""
+    program = (
+        "import sys; from sherpa.db.cli import main; code = main(['migrate']);"
+        "sys.exit(code or 'piccolo' in sys.modules)"
+    )
+
+    done = subprocess.run(
+        [sys.executable, "-c", program], env={"DATABASE_URL": database_settings.url.reveal()}, check=False
+    )
+
+    assert 0 == done.returncode
