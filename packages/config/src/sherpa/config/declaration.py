@@ -35,7 +35,7 @@ class Variable:
 
     def owns(self, name: str) -> bool:
         """Return whether `name` is well-formed as a member of this family."""
-        return bool(re.fullmatch(rf"{self.family}[A-Z0-9_]*[A-Z0-9]", name))
+        return bool(self.family and re.fullmatch(rf"{self.family}[A-Z0-9_]*[A-Z0-9]", name))
 
     def named(self, name: str) -> "Variable":
         """Return the member of this family that is called `name`: FEATURE_DARK_MODE is its `dark_mode`."""

@@ -27,7 +27,7 @@ class Fault:
     origin: str
 
     def __str__(self) -> str:
-        return f"{self.variable}: {self.wrong}. Right would be: {self.right}. Origin: {self.origin}."
+        return f"{self.variable}: {self.wrong} [{self.origin}]. Right would be {self.right}."
 
 
 class ConfigError(Exception):

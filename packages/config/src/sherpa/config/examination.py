@@ -11,8 +11,9 @@ from sherpa.config.masking import mask_text
 from sherpa.config.placeholders import is_placeholder
 from sherpa.config.reader import Reader
 from sherpa.config.sections.server import ServerSettings
-from sherpa.config.sources import FILE_SUFFIX, Found, Sources
+from sherpa.config.sources import FILE_SUFFIX, NOWHERE, Found, Sources
 
+DEFAULT = "default"
 _ENVIRONMENT = next(variable for variable in variables_of(ServerSettings) if variable.field == "environment")
 
 
@@ -37,11 +38,15 @@ class Entry:
     @property
     def origin(self) -> str:
         """Where the text came from."""
-        return "default" if self.found.text is None and self.variable.default_text else self.found.origin
+        defaulted = self.found.origin == NOWHERE and self.variable.default_text
+        return DEFAULT if defaulted else self.found.origin
 
     def fault(self, wrong: str, right: str = "") -> Fault:
         """Return a fault of this variable."""
-        return Fault(self.variable.name, wrong, right or self.variable.kind.right, self.origin)
+        name = self.variable.name
+        searched = f"looked in the environment, {name}{FILE_SUFFIX} and .env"
+        origin = searched if self.origin == NOWHERE else self.origin
+        return Fault(name, wrong, right or self.variable.kind.right, origin)
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,9 +56,13 @@ class Examination:
     entries: tuple[Entry, ...]
     faults: tuple[Fault, ...]
 
+    def of(self, section: type) -> tuple[Entry, ...]:
+        """Return the section's entries."""
+        return tuple(entry for entry in self.entries if entry.variable.section is section)
+
     def build[T](self, section: type[T]) -> T:
         """Make the section of its values; only to be asked for when there are no faults."""
-        mine = [entry for entry in self.entries if entry.variable.section is section]
+        mine = self.of(section)
         values = {entry.variable.field: entry.value for entry in mine}
         for family in {entry.variable.field for entry in mine if entry.variable.member}:
             values[family] = tuple((e.variable.member, e.value) for e in mine if e.variable.field == family)
@@ -76,8 +85,8 @@ def examine(sections: Iterable[type], sources: Sources) -> Examination:
 def _members(variable: Variable, sources: Sources) -> list[Variable]:
     if not variable.family:
         return [variable]
-    names = sorted({name.removesuffix(FILE_SUFFIX) for name, _ in sources.names()})
-    return [variable.named(name) for name in names if variable.owns(name)]
+    names = {name.removesuffix(FILE_SUFFIX) for group in sources.names() for name in group}
+    return [variable.named(name) for name in sorted(names) if variable.owns(name)]
 
 
 def _read(variables: list[Variable], sources: Sources) -> list[Entry]:
@@ -96,7 +105,7 @@ def _wrong(variable: Variable, found: Found, problems: Mapping[str, str]) -> str
     if found.problem:
         return found.problem
     if found.text is None:
-        return "is not set" if variable.required else ""
+        return "is needed, but not set" if variable.required else ""
     return problems.get(variable.name, "")
 
 

@@ -37,8 +37,13 @@ class Reader(Env):
             self.seal()
         except EnvValidationError as error:
             noted = cast("Mapping[str, list[str]]", error.error_messages)  # a list only when eager
-            return {name: " ".join(texts).rstrip(".") for name, texts in noted.items()} | self._refused
+            return {name: _joined(texts) for name, texts in noted.items()} | self._refused
         return self._refused
 
     def _get_value(self, env_key: str, default: Any) -> Any:  # noqa: ANN401 - environs' own signature
         return self._texts.get(env_key, default)
+
+
+def _joined(texts: list[str]) -> str:
+    """Turn environs' sentences into the words that follow a value: `not a valid integer`."""
+    return "; ".join(text[:1].lower() + text[1:].rstrip(".") for text in texts)

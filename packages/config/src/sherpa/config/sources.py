@@ -1,6 +1,6 @@
 """Where values come from, in this order: process environment, NAME_FILE, `.env`."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from stat import S_ISREG
@@ -8,6 +8,7 @@ from stat import S_ISREG
 from sherpa.config.dotenvfile import DotenvFile, read_dotenv
 
 ENVIRONMENT = "environment"
+NOWHERE = "not set"
 FILE_SUFFIX = "_FILE"
 _LARGEST = 64 * 1024
 
@@ -17,7 +18,7 @@ class Found:
     """What was found for a variable: its trimmed text (None if unset), where, and what is wrong there."""
 
     text: str | None = field(default=None, repr=False)
-    origin: str = "not set"
+    origin: str = NOWHERE
     problem: str = ""
 
 
@@ -44,12 +45,12 @@ class Sources:
             return Found(text, self.dotenv.origin(name))
         return Found()
 
-    def names(self) -> Iterator[tuple[str, str]]:
-        """Yield each name that is set, with where."""
-        for name in self.environ:
-            yield name, ENVIRONMENT
-        for name in self.dotenv.lines:
-            yield name, self.dotenv.origin(name)
+    def names(self) -> tuple[Mapping[str, str], Mapping[str, str]]:
+        """Return the names that are set in the environment and those in the file, each with its origin."""
+        return (
+            {name: ENVIRONMENT for name, text in self.environ.items() if text.strip()},
+            {name: self.dotenv.origin(name) for name in self.dotenv.lines if self._from_dotenv(name)},
+        )
 
     def _from_dotenv(self, name: str) -> str:
         line = self.dotenv.lines.get(name)

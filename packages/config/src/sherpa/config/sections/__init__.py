@@ -26,3 +26,6 @@ SECTIONS: Mapping[str, type] = MappingProxyType(
         "features": FeatureSettings,
     }
 )
+
+OPTIONAL = frozenset({"auth", "ai", "payment", "email"})
+"""Those that nothing of this project needs in order to run: where no variable of one is set, it is absent."""

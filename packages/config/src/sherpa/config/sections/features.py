@@ -10,7 +10,7 @@ from sherpa.config.kinds import boolean
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class FeatureSettings(Mapping[str, bool]):
-    """The flags by name: FEATURE_DARK_MODE=true is `features["dark_mode"]`.
+    """Feature flags by name: FEATURE_DARK_MODE=true is `features["dark_mode"]`.
 
     `enabled` is for code that asks: a flag that nobody has set is off.
     """

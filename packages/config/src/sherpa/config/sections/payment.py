@@ -7,7 +7,7 @@ from sherpa.config.declaration import Rule, variable
 from sherpa.config.kinds import service_key, text
 from sherpa.config.secret import Secret
 
-_PRICE = "a price ID from Stripe's dashboard, such as price_1Mo…"
+_PRICE = "a price ID from Stripe's dashboard, such as price_1MoBy5"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
