@@ -31,12 +31,12 @@ class MigrationFailedError(MigrationError):
     `migration_id` names it, `direction` is "forwards" or "backwards".
     """
 
-    def __init__(self, migration_id: str, direction: str, reason: str) -> None:
+    def __init__(self, migration_id: str, direction: str, reason: str, advice: str) -> None:
         self.migration_id = migration_id
         self.direction = direction
         super().__init__(
-            f"Migration {migration_id} failed {direction} and was rolled back: {reason}\n"
-            f"Nothing of it remains. Mend its file or the data it met, then run the command again."
+            f"Migration {migration_id} failed {direction}: {reason}\n"
+            f"It was rolled back, nothing of it remains. {advice}"
         )
 
 

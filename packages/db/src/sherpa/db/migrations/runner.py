@@ -18,6 +18,7 @@ from sherpa.db.migrations.errors import (
     TargetError,
 )
 from sherpa.db.migrations.events import Direction, Report, Step, ignore
+from sherpa.db.migrations.failure import explain
 from sherpa.db.migrations.files import VERSIONS, MigrationFile, complete, list_files
 from sherpa.db.migrations.history import forget, record
 from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS, acquire_lock, require_lock
@@ -161,14 +162,10 @@ async def _run_steps(connection: asyncpg.Connection, migration: Migration, direc
 
 def _explain(
     connection: asyncpg.Connection, migration: Migration, direction: Direction, error: Exception
-) -> Exception:
+) -> MigrationError:
     if connection.is_closed():
         return ConnectionFailedError(
             f"The connection broke while {migration.id} ran {direction}. It is applied whole or not at all: "
             f"run the command again."
         )
-    facts = [str(error) or repr(error), *getattr(error, "__notes__", [])]
-    facts += [f"{name}: {value}" for name in ("detail", "hint") if (value := getattr(error, name, None))]
-    if isinstance(error, asyncpg.PostgresError):
-        facts[0] += f" (SQLSTATE {error.sqlstate})"
-    return MigrationFailedError(migration.id, direction, "\n  ".join(facts))
+    return MigrationFailedError(migration.id, direction, *explain(error))

@@ -15,7 +15,7 @@ APPLICATION_NAME = "sherpa-migrate"
 OLDEST_SERVER = 15
 
 # A migration that queues for a table's lock makes every query behind it queue as well: give up early.
-_LOCK_TIMEOUT = "5s"
+LOCK_TIMEOUT = "5s"
 # After a kill -9 the server notices within this time, ends the statement and frees our lock; without it, only
 # when the statement ends by itself.
 _CHECK_INTERVAL = "500ms"
@@ -91,6 +91,6 @@ async def _prepare(connection: asyncpg.Connection) -> None:
         raise ConnectionFailedError(
             f"The server is PostgreSQL {version.major}; the migrations need {OLDEST_SERVER} or newer."
         )
-    await connection.execute(f"SET lock_timeout = '{_LOCK_TIMEOUT}'; SET statement_timeout = 0")
+    await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'; SET statement_timeout = 0")
     with suppress(asyncpg.InvalidParameterValueError):  # a server on Windows cannot watch its clients
         await connection.execute(f"SET client_connection_check_interval = '{_CHECK_INTERVAL}'")

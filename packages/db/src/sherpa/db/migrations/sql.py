@@ -11,6 +11,7 @@ from piccolo.apps.migrations.auto.migration_manager import MigrationManager
 from piccolo.engine.finder import engine_finder
 from piccolo.engine.postgres import PostgresEngine
 
+from sherpa.db.migrations.failure import point_at
 from sherpa.db.migrations.files import APP_NAME
 from sherpa.db.migrations.session import pinned
 
@@ -39,15 +40,7 @@ def _script(statements: str) -> Callable[[], Coroutine[Any, Any, None]]:
         try:
             await session().execute(statements)
         except asyncpg.PostgresError as error:
-            _point_at(error, statements)
+            point_at(error, statements)
             raise
 
     return run
-
-
-def _point_at(error: asyncpg.PostgresError, statements: str) -> None:
-    """Note on the error the line of the script that the server pointed at."""
-    if position := getattr(error, "position", None):
-        before = statements[: int(position) - 1]
-        line = statements.splitlines()[before.count("\n")]
-        error.add_note(f"at: {line.strip()}")
