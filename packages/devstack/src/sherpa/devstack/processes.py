@@ -67,7 +67,7 @@ def spawn(what: Spawn) -> psutil.Process:
     """
     if size(what.log) > LOG_BYTES:
         what.log.replace(what.log.with_name(f"{what.log.name}.1"))
-    _children[:] = [child for child in _children if child.poll() is None]
+    _reap()
     uid, gid = what.user or (None, None)
     with what.log.open("ab") as log:
         what.log.chmod(0o600)
@@ -89,6 +89,10 @@ def spawn(what: Spawn) -> psutil.Process:
         _feed(child.stdin, what.feed)
     # A child of ours can't vanish before it is waited for, so this pid is still the child's.
     return psutil.Process(child.pid)
+
+
+def _reap() -> None:
+    _children[:] = [child for child in _children if child.poll() is None]
 
 
 def _feed(pipe: IO[bytes], text: bytes) -> None:
@@ -166,9 +170,12 @@ def listens(process: psutil.Process, port: int) -> bool:
 def has_ended(process: psutil.Process) -> bool:
     """Whether a process is gone, or only waits for its parent to notice."""
     try:
-        return process.status() == psutil.STATUS_ZOMBIE
+        ended = process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
+    if ended:
+        _reap()
+    return ended
 
 
 def read_pid(file: Path) -> int | None:

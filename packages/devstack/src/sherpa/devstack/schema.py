@@ -5,7 +5,7 @@ import asyncio
 import asyncpg
 
 from sherpa.config import Environment
-from sherpa.db.migrations.events import Event, Step
+from sherpa.db.migrations.events import Event, Notice, Waiting
 from sherpa.db.migrations.runner import migrate
 from sherpa.db.migrations.status import Status, read_status
 from sherpa.devstack.backends.backend import BackendName
@@ -70,5 +70,10 @@ async def _count_tables(stack: Stack) -> int:
 
 
 def _tell(event: Event, progress: Progress) -> None:
-    if not isinstance(event, Step):
-        progress.say(str(event))
+    match event:
+        case Notice():
+            progress.say(event.text)
+        case Waiting():
+            progress.say(f"somebody else is migrating this database ({event.holder}): waiting")
+        case _:
+            pass

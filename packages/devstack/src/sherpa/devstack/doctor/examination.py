@@ -25,13 +25,12 @@ def examine(root: Path, out: TextIO, *, as_json: bool) -> int:
             out.write(_line(finding))
             out.flush()
     failures = sum(finding.level is Level.FAILURE for finding in findings)
+    warnings = sum(finding.level is Level.WARNING for finding in findings)
     if as_json:
-        out.write(
-            json.dumps({"well": not failures, "findings": [asdict(each) for each in findings]}, indent=2)
-            + "\n"
-        )
+        answer = {"well": not failures, "findings": [asdict(each) for each in findings]}
+        out.write(json.dumps(answer, indent=2) + "\n")
     else:
-        out.write(f"\n{failures or 'Nothing'} {'to mend.' if failures != 1 else 'thing to mend.'}\n")
+        out.write(f"\n{failures} to mend, {warnings} worth mending.\n")
     return 1 if failures else 0
 
 

@@ -7,10 +7,13 @@ import sys
 import tempfile
 from pathlib import Path
 
+from sherpa.devstack import processes
 from sherpa.devstack.embedded.account import Account, current_account
 from sherpa.devstack.embedded.binaries import MAJOR, PostgresBinaries
 from sherpa.devstack.errors import ServerFailedError, UnusableDataError
+from sherpa.devstack.processes import Spawn
 
+ENVIRONMENT = {"PATH": os.defpath, "LC_ALL": "C"}
 # Sorting by code point is the same on every system; the character type knows all of Unicode.
 CTYPE = "UTF-8" if sys.platform == "darwin" else "C.UTF-8"
 
@@ -56,17 +59,17 @@ def create_cluster(
     secret.touch(mode=0o600)
     secret.write_text(password + "\n")
     account.own(secret)
-    _initdb(_command(binaries, work / "data", superuser, secret, durable=durable), account, work)
+    _initdb(_command(binaries, work / "data", superuser, secret), account, work)
     if data.exists():
         data.rmdir()
     (work / "data").rename(data)
     shutil.rmtree(work)
+    if durable:
+        _sync_in_background(data, binaries, account)
 
 
-def _command(
-    binaries: PostgresBinaries, data: Path, superuser: str, secret: Path, *, durable: bool
-) -> list[str]:
-    command = [
+def _command(binaries: PostgresBinaries, data: Path, superuser: str, secret: Path) -> list[str]:
+    return [
         str(binaries.program("initdb")),
         f"--pgdata={data}",
         f"--username={superuser}",
@@ -77,8 +80,21 @@ def _command(
         "--locale=C",
         f"--lc-ctype={CTYPE}",
         "--no-instructions",
+        "--no-sync",
     ]
-    return command if durable else [*command, "--no-sync"]
+
+
+def _sync_in_background(data: Path, binaries: PostgresBinaries, account: Account) -> None:
+    """Write the new files through to the disk while the server starts: that took half of initdb's time."""
+    processes.spawn(
+        Spawn(
+            [str(binaries.program("initdb")), "--sync-only", f"--pgdata={data}"],
+            log=data.parent / "initdb.log",
+            directory=data.parent,
+            environment=ENVIRONMENT,
+            user=account.switch,
+        )
+    )
 
 
 def _initdb(command: list[str], account: Account, directory: Path) -> None:
@@ -86,7 +102,7 @@ def _initdb(command: list[str], account: Account, directory: Path) -> None:
     ended = subprocess.run(
         command,
         cwd=directory,
-        env={"PATH": os.defpath, "LC_ALL": "C"},
+        env=ENVIRONMENT,
         stdin=subprocess.DEVNULL,
         capture_output=True,
         text=True,
