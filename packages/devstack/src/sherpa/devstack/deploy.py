@@ -19,7 +19,7 @@ from sherpa.devstack.backends.choice import choose
 from sherpa.devstack.compose import Compose, find_compose
 from sherpa.devstack.containers import DockerError
 from sherpa.devstack.errors import StackError
-from sherpa.devstack.image import LATEST, build, tag
+from sherpa.devstack.image import build, tag
 from sherpa.devstack.ownership import conflict, require_none
 from sherpa.devstack.probe import api_host, ask_api, ask_servers
 from sherpa.devstack.progress import Progress
@@ -52,7 +52,7 @@ def _guard(work: Callable[[], None]) -> int:
 
 def _image(root: Path) -> None:
     built = build(root)
-    print(f"\nBuilt {built.reference}, also {LATEST}. Run it here: inv deploy")
+    print(f"\nBuilt {built.reference}, also {built.latest}. Run it here: inv deploy")
 
 
 def _deploy(root: Path) -> None:

@@ -3,49 +3,60 @@
 import subprocess
 import tempfile
 import tomllib
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sherpa.devstack import containers
 from sherpa.devstack.containers import DockerError
-from sherpa.devstack.stack import PROJECT
 
 DOCKERFILE = Path("infra/docker/Dockerfile")
-LATEST = f"{PROJECT}:latest"
 NO_REVISION = "no-revision"
 
 
 @dataclass(frozen=True)
 class Image:
-    """A built image: the name that carries its revision, and the id that only this build has."""
+    """A built image: the project's name, the revision as its tag, and the id that only this build has."""
 
-    reference: str
+    name: str
+    revision: str
     id: str
+
+    @property
+    def reference(self) -> str:
+        """Its name with the revision."""
+        return f"{self.name}:{self.revision}"
+
+    @property
+    def latest(self) -> str:
+        """The name of the newest build on this machine."""
+        return f"{self.name}:latest"
 
 
 def build(root: Path) -> Image:
     """Build the image, with Docker's own output on the terminal. Raises DockerError."""
     containers.require_engine()
-    revision = _revision(root)
-    reference = f"{PROJECT}:{revision}"
-    labels = [f"org.opencontainers.image.{name}={value}" for name, value in _labels(root, revision).items()]
+    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
+    image = Image(project["name"], _revision(root), "")
     with tempfile.TemporaryDirectory(prefix="sherpa-image-") as scratch:
         id_file = Path(scratch, "id")
         command = ["docker", "build", "--file", str(root / DOCKERFILE), "--iidfile", str(id_file)]
-        command += [word for tag in (reference, LATEST) for word in ("--tag", tag)]
-        command += [word for label in labels for word in ("--label", label)]
+        for name in (image.reference, image.latest):
+            command += ["--tag", name]
+        for name, value in _labels(root, project, image.revision).items():
+            command += ["--label", f"org.opencontainers.image.{name}={value}"]
         if subprocess.run([*command, str(root)], check=False, stdin=subprocess.DEVNULL).returncode:
             raise DockerError(
-                f"The image {reference} could not be built; Docker's words stand above.",
+                f"The image {image.reference} could not be built; Docker's words stand above.",
                 remedy="If a hash or a version does not fit, run `inv lock`. If the base image can't be had, "
                 "docs/deployment.md says how to name another one.",
             )
-        return Image(reference, id_file.read_text().strip())
+        return replace(image, id=id_file.read_text().strip())
 
 
 def tag(image: Image, identity: str) -> str:
     """Give the image a name of one stack's own, which no other checkout's build takes; return it."""
-    own = f"{PROJECT}:{identity.removeprefix(f'{PROJECT}-')}"
+    own = f"{image.name}:{identity}"
     containers.ask("tag", image.id, own)
     return own
 
@@ -58,9 +69,8 @@ def _revision(root: Path) -> str:
     return f"{commit}-dirty" if _git(root, "status", "--porcelain") else commit
 
 
-def _labels(root: Path, revision: str) -> dict[str, str]:
+def _labels(root: Path, project: Mapping[str, str], revision: str) -> dict[str, str]:
     """What Open Container labels say. None depends on the hour: the same tree gives the same image."""
-    project = tomllib.loads((root / "pyproject.toml").read_text())["project"]
     labels = {
         "title": project["name"],
         "description": project["description"],
