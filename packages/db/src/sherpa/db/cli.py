@@ -24,7 +24,7 @@ WELL, FAILED, WRONG_USE = 0, 1, 2
 def main(argv: Sequence[str] | None = None) -> int:
     """Run one command (from `sys.argv` unless given) and return its exit code; faults are told on stderr."""
     try:
-        arguments = _parser().parse_args(argv)
+        arguments = parser().parse_args(argv)
     except SystemExit as end:  # argparse has printed the help, or the fault
         return WRONG_USE if end.code else WELL
     try:
@@ -149,9 +149,10 @@ def _fail(fault: object, code: int) -> int:
     return code
 
 
-def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(prog="python -m sherpa.db", description="The schema and its history.")
-    commands = parser.add_subparsers(dest="command", required=True)
+def parser() -> argparse.ArgumentParser:
+    """Return what reads the commands and their arguments."""
+    reader = argparse.ArgumentParser(prog="python -m sherpa.db", description="The schema and its history.")
+    commands = reader.add_subparsers(dest="command", required=True)
 
     forwards = commands.add_parser("migrate", help="apply the pending migrations")
     forwards.add_argument("--to", metavar="ID", help="stop after this one (an ID or its unique beginning)")
@@ -176,7 +177,7 @@ def _parser() -> argparse.ArgumentParser:
 
     listing = commands.add_parser("migrations", help="list the applied and the pending migrations")
     listing.add_argument("--json", action="store_true", help="print JSON")
-    return parser
+    return reader
 
 
 def _positive(text: str) -> int:

@@ -6,7 +6,7 @@ import asyncpg
 
 _ADVICE: Final[dict[str, str]] = {
     "42501": "Grant the user of DATABASE_URL this right, or migrate as the schema's owner.",
-    "55P03": "Somebody held a lock for longer than a migration may wait. Run the command again at a quieter time.",
+    "55P03": "Somebody held a lock for too long. Run the command again, at a quieter time.",
     "2BP01": "What depends on it was made by no migration: remove that first, then run the command again.",
     "25001": "A migration runs in one transaction with its record; this statement can't.",
 }
