@@ -88,7 +88,16 @@ def spawn(what: Spawn) -> psutil.Process:
     if child.stdin:
         _feed(child.stdin, what.feed)
     # A child of ours can't vanish before it is waited for, so this pid is still the child's.
-    return psutil.Process(child.pid)
+    process = psutil.Process(child.pid)
+    _await_command_line(process)
+    return process
+
+
+def _await_command_line(process: psutil.Process) -> None:
+    """For some microseconds after exec, Linux shows no command line, and we could not recognise our own."""
+    with contextlib.suppress(psutil.Error):
+        while not process.cmdline() and not has_ended(process):
+            time.sleep(POLL_SECONDS)
 
 
 def _reap() -> None:
