@@ -302,6 +302,21 @@ async def test_lost_connection_before_commit(database: Database, connection: asy
                 await asyncio.sleep(0.01)
 
 
+async def test_commit_beside_running_statement(database: Database, ids: Ids) -> None:
+    """COMMIT while a task that was not waited for uses the connection fails, and nothing is committed."""
+    running: asyncio.Task[str] | None = None
+
+    with pytest.raises(asyncpg.InterfaceError, match="another operation is in progress"):
+        async with database.transaction() as transaction:
+            await transaction.connection.execute(INSERT, 1)
+            running = asyncio.create_task(transaction.connection.execute("SELECT pg_sleep(60)"))
+            await asyncio.sleep(0)
+
+    assert running is not None
+    await asyncio.gather(running, return_exceptions=True)
+    assert ([], 0) == (await ids.committed(), database.pool_stats().in_use)
+
+
 async def test_lost_connection_in_statement(database: Database, connection: asyncpg.Connection) -> None:
     """A session that dies under a statement is a lost connection, the driver's error on __cause__."""
     with pytest.raises(ConnectionLostError) as caught:

@@ -21,6 +21,8 @@ from sherpa.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
+_DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
 # Connections opened together must not all retire together.
 _LIFETIME_JITTER = 0.1
 
@@ -101,7 +103,7 @@ class ConnectionPool:
                 await connection.close(timeout=self.settings.acquire_timeout_seconds)
             else:
                 await self._pool.release(connection)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except Exception as error:
             # asyncpg has ended the session and freed its place; what the caller did with it is done.
             log.warning("database connection could not be reset", exc_info=error)
 
@@ -160,7 +162,7 @@ class ConnectionPool:
     def _explained(self) -> Iterator[None]:
         try:
             yield
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError) as error:
+        except (*_DRIVER_ERRORS, OSError) as error:
             explanation = connect_error(error, self.server) or translate(error)
             if explanation is None:
                 raise

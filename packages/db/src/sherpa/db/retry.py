@@ -19,9 +19,9 @@ from sherpa.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
-# Eight attempts with full jitter from 50 ms, doubling up to 2 s, wait 3 s on average and 6 s at most:
-# enough for a conflict to pass and for a server to restart, short enough for a request that waits.
-ATTEMPTS = 8
+# Ten attempts with full jitter from 50 ms, doubling up to 2 s, wait 5 s on average and 9 s at most: enough
+# for a conflict to pass and for a server to restart, short enough for a request that waits.
+ATTEMPTS = 10
 WITHIN_SECONDS = 15.0
 _WAIT = wait_random_exponential(multiplier=0.05, max=2.0)
 

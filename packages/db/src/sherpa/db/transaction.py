@@ -24,7 +24,7 @@ from sherpa.db.errors import (
 )
 from sherpa.db.pool import is_alive
 from sherpa.db.savepoint import Savepoint
-from sherpa.db.translation import translate, translated
+from sherpa.db.translation import translate, translated, was_sent
 from sherpa.telemetry.logging import get_logger
 
 if TYPE_CHECKING:
@@ -208,11 +208,12 @@ class Transaction(PostgresTransaction):
         try:
             await self.transaction.commit()
         except Exception as error:
-            if _is_answer(error):
-                with translated():
-                    raise
-            self.engine.connections.discard(connection)
-            raise CommitOutcomeUnknownError from error
+            if not _is_answer(error):
+                self.engine.connections.discard(connection)
+                if was_sent(error):
+                    raise CommitOutcomeUnknownError from error
+            with translated():
+                raise
         except BaseException as interruption:
             interruption.add_note(str(CommitOutcomeUnknownError()))
             self.engine.connections.discard(connection)

@@ -31,6 +31,8 @@ _INTEGRITY_CLASS = "23"
 # asyncpg reports a lost connection to the next caller as InterfaceError, which also stands for wrong use. A
 # pooled one that ended while it was held is "released": the pool has taken its place back.
 _LOST = ("connection is closed", "connection was closed", "has been released back to the pool")
+# The server's last words have been read, the end of the stream has not: the next statement is not even sent.
+_LAST_WORDS = "another operation (2) is in progress"
 _CLOSING = ("pool is closing", "pool is closed")
 
 
@@ -43,8 +45,15 @@ def translate(error: BaseException) -> DatabaseError | None:
             return _translate_state(error)
         case asyncpg.InterfaceError():
             return _translate_interface(str(error))
+        case asyncpg.InternalClientError() if _LAST_WORDS in str(error):
+            return ConnectionLostError()
         case _:
             return None
+
+
+def was_sent(error: Exception) -> bool:
+    """Tell whether the statement that failed so may have reached the server."""
+    return not isinstance(error, asyncpg.InterfaceError) and _LAST_WORDS not in str(error)
 
 
 @contextmanager
