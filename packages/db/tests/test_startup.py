@@ -13,6 +13,7 @@ import pytest
 
 from sherpa.config import DatabaseSettings, Secret, SslMode
 from sherpa.db import startup
+from sherpa.db.connecting import connect_error
 from sherpa.db.engine import Database
 from sherpa.db.errors import DatabaseRefusedError, DatabaseUnavailableError
 from sherpa.devstack.embedded.account import current_account
@@ -141,7 +142,7 @@ async def test_failed_open_leaves_no_session(
 )
 def test_failed_attempts_are_told_apart(error: Exception, expected: type[Exception]) -> None:
     """What another attempt may mend is unavailable, what it can't is refused."""
-    assert expected is type(startup.connect_error(error, "host:5432/name"))
+    assert expected is type(connect_error(error, "host:5432/name"))
 
 
 class TlsServer:

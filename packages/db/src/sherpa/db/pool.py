@@ -12,16 +12,21 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
 from sherpa.config import DatabaseSettings
+from sherpa.db.connecting import connect_error
 from sherpa.db.dsn import connect_options, describe_server
 from sherpa.db.errors import DatabaseClosedError, DatabaseError, DatabaseUnavailableError, PoolTimeoutError
 from sherpa.db.session import Session
-from sherpa.db.startup import connect_error, open_when_ready
+from sherpa.db.startup import open_when_ready
 from sherpa.db.translation import translate
 from sherpa.telemetry.logging import get_logger
 
 log = get_logger(__name__)
 
 _DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
+
+# A session that does not say by then that it is rolled back, cancelled or reset is ended. asyncpg would wait for
+# the acquire timeout: a cancel request that overtakes its statement is lost, and the statement runs on.
+ANSWER_TIMEOUT_SECONDS = 5.0
 
 # Connections opened together must not all retire together.
 _LIFETIME_JITTER = 0.1
@@ -100,9 +105,9 @@ class ConnectionPool:
             return
         try:
             if is_alive(connection) and _session(connection).is_expired:
-                await connection.close(timeout=self.settings.acquire_timeout_seconds)
+                await connection.close(timeout=ANSWER_TIMEOUT_SECONDS)
             else:
-                await self._pool.release(connection)
+                await self._pool.release(connection, timeout=ANSWER_TIMEOUT_SECONDS)
         except Exception as error:
             # asyncpg has ended the session and freed its place; what the caller did with it is done.
             log.warning("database connection could not be reset", exc_info=error)

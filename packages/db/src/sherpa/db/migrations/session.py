@@ -7,7 +7,9 @@ from contextvars import ContextVar
 import asyncpg
 
 from sherpa.config import DatabaseSettings
+from sherpa.db.connecting import connect_error
 from sherpa.db.dsn import connect_options, describe_server
+from sherpa.db.errors import DatabaseUnavailableError
 from sherpa.db.migrations.errors import ConnectionFailedError
 from sherpa.db.migrations.events import Notice, Report, ignore
 
@@ -61,28 +63,14 @@ def pinned() -> asyncpg.Connection | None:
 
 
 async def _connect(settings: DatabaseSettings) -> asyncpg.Connection:
-    where = describe_server(settings)
     try:
         return await asyncpg.connect(**connect_options(settings, APPLICATION_NAME))
-    except asyncpg.InvalidCatalogNameError as error:
-        raise ConnectionFailedError(
-            f"The server at {where} has no database {settings.url.database!r}. "
-            f"Create it (`createdb`), or correct DATABASE_URL."
-        ) from error
-    except (asyncpg.InvalidPasswordError, asyncpg.InvalidAuthorizationSpecificationError) as error:
-        raise ConnectionFailedError(
-            f"The server at {where} does not admit the user {settings.url.username!r}: {error}. "
-            f"Correct the user or the password in DATABASE_URL."
-        ) from error
-    except asyncpg.CannotConnectNowError as error:
-        raise ConnectionFailedError(
-            f"The server at {where} is not ready: {error}. Try again soon."
-        ) from error
-    except (OSError, TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
-        raise ConnectionFailedError(
-            f"No PostgreSQL can be reached at {where}: {str(error) or type(error).__name__}. "
-            f"Start it (`inv up`), or correct DATABASE_URL."
-        ) from error
+    except Exception as error:
+        reason = connect_error(error, describe_server(settings))
+        if reason is None:
+            raise
+        advice = " `inv up` starts this checkout's." if isinstance(reason, DatabaseUnavailableError) else ""
+        raise ConnectionFailedError(f"{reason}{advice}") from error
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
