@@ -8,7 +8,7 @@ import asyncpg
 import pytest
 from piccolo.engine.exceptions import TransactionError
 
-from sherpa.db import transaction as transaction_module
+from sherpa.db import pool
 from sherpa.db.engine import Database
 from sherpa.db.errors import (
     CommitOutcomeUnknownError,
@@ -18,6 +18,7 @@ from sherpa.db.errors import (
     TransactionFailedError,
     TransactionMisuseError,
 )
+from sherpa.db.transaction import Transaction
 
 INSERT = "INSERT INTO items VALUES ($1)"
 COUNT = "SELECT count(*) FROM items"
@@ -324,7 +325,7 @@ async def test_lost_connection_in_statement(database: Database, connection: asyn
             await _terminate(transaction.connection, connection)
             await transaction.connection.fetchval("SELECT 1")
 
-    assert isinstance(caught.value.__cause__, asyncpg.PostgresError | asyncpg.InterfaceError)
+    assert type(caught.value.__cause__).__module__.startswith("asyncpg.")
 
 
 async def test_unknown_commit_says_so(database: Database, connection: asyncpg.Connection) -> None:
@@ -368,7 +369,7 @@ async def test_rollback_without_answer_is_given_up(
     database: Database, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A ROLLBACK that gets no answer ends the session in bounded time, and the body's error arrives."""
-    monkeypatch.setattr(transaction_module, "_ROLLBACK_TIMEOUT_SECONDS", 0.0)
+    monkeypatch.setattr(pool, "ANSWER_TIMEOUT_SECONDS", 0.0)
 
     with pytest.raises(ValueError, match="my own"):
         async with database.transaction() as transaction:
@@ -421,7 +422,7 @@ async def test_context_may_change(database: Database) -> None:
     assert 0 == database.pool_stats().in_use
 
 
-async def _enter(transaction: transaction_module.Transaction) -> None:
+async def _enter(transaction: Transaction) -> None:
     await transaction.__aenter__()
 
 

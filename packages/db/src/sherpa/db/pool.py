@@ -24,8 +24,8 @@ log = get_logger(__name__)
 
 _DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
-# A session that does not say by then that it is rolled back, cancelled or reset is ended. asyncpg would wait for
-# the acquire timeout: a cancel request that overtakes its statement is lost, and the statement runs on.
+# A session that doesn't say by then that it is rolled back, cancelled or reset is ended. asyncpg would wait
+# for the acquire timeout: a cancel request that overtakes its statement is lost, and the statement runs on.
 ANSWER_TIMEOUT_SECONDS = 5.0
 
 # Connections opened together must not all retire together.

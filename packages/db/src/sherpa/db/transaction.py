@@ -16,13 +16,13 @@ import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 from piccolo.engine.postgres import PostgresTransaction  # noqa: TID251 - the subclass that corrects it
 
+from sherpa.db import pool
 from sherpa.db.errors import (
     CommitOutcomeUnknownError,
     ConnectionLostError,
     TransactionFailedError,
     TransactionMisuseError,
 )
-from sherpa.db.pool import is_alive
 from sherpa.db.savepoint import Savepoint
 from sherpa.db.translation import translate, translated, was_sent
 from sherpa.telemetry.logging import get_logger
@@ -33,9 +33,6 @@ if TYPE_CHECKING:
 log = get_logger(__name__)
 
 type Isolation = Literal["read_committed", "repeatable_read", "serializable"]
-
-# A server that does not answer ROLLBACK by then is not waited for: ending the session rolls back as well.
-_ROLLBACK_TIMEOUT_SECONDS = 5.0
 
 
 class Transaction(PostgresTransaction):
@@ -193,7 +190,7 @@ class Transaction(PostgresTransaction):
                 return
             if exception is None:
                 await self._commit(connection)
-            elif is_alive(connection):
+            elif pool.is_alive(connection):
                 await self._rollback_quietly(connection)
         finally:
             await self.engine.connections.release(connection)
@@ -203,7 +200,7 @@ class Transaction(PostgresTransaction):
             await self._rollback_quietly(connection)
             raise TransactionFailedError from self.failure
         self._ended = True
-        if not is_alive(connection):
+        if not pool.is_alive(connection):
             raise ConnectionLostError  # before COMMIT was sent, so nothing is committed
         try:
             await self.transaction.commit()
@@ -222,7 +219,7 @@ class Transaction(PostgresTransaction):
     async def _rollback(self, connection: PoolConnectionProxy) -> None:
         self._ended = True
         try:
-            async with asyncio.timeout(_ROLLBACK_TIMEOUT_SECONDS):
+            async with asyncio.timeout(pool.ANSWER_TIMEOUT_SECONDS):
                 await self.transaction.rollback()
         except BaseException:
             self.engine.connections.discard(connection)
@@ -237,10 +234,10 @@ class Transaction(PostgresTransaction):
 
     async def _undo(self, point: Savepoint) -> None:
         """Return to the savepoint; where that fails, the whole transaction is lost."""
-        if self._connection is None or not is_alive(self._connection):
+        if self._connection is None or not pool.is_alive(self._connection):
             return
         try:
-            async with asyncio.timeout(_ROLLBACK_TIMEOUT_SECONDS):
+            async with asyncio.timeout(pool.ANSWER_TIMEOUT_SECONDS):
                 await point.rollback_to()
                 await point.release()
         except BaseException:
