@@ -1,7 +1,6 @@
 """The lines of libraries that log through the standard library, sent down the same way as ours."""
 
 import logging
-from datetime import UTC, datetime
 
 from sherpa.telemetry.pipeline import pipeline
 from sherpa.telemetry.rendering import Event
@@ -15,14 +14,12 @@ class ForeignHandler(logging.Handler):
 
     def emit(self, record: logging.LogRecord) -> None:
         """Write one record with its `extra` fields and its exception."""
-        fields: Event = {"event": _message(record)}
-        fields |= {name: value for name, value in vars(record).items() if name not in _RECORD_FIELDS}
+        fields: Event = {name: value for name, value in vars(record).items() if name not in _RECORD_FIELDS}
         if record.exc_info:
             fields["exc_info"] = record.exc_info
         if record.stack_info:
             fields["stack"] = record.stack_info
-        created = datetime.fromtimestamp(record.created, UTC)
-        pipeline.emit(record.levelname.lower(), record.name, fields, created)
+        pipeline.emit(record.levelname.lower(), record.name, _message(record), fields, record.created)
 
 
 def _message(record: logging.LogRecord) -> object:

@@ -13,6 +13,9 @@ from sherpa.telemetry.foreign import ForeignHandler
 from sherpa.telemetry.pipeline import pipeline
 from sherpa.telemetry.rendering import render_console, render_json
 
+_LEVELS = (logging.DEBUG, logging.INFO, logging.WARNING, logging.ERROR, logging.CRITICAL)
+_NAMES = {level: logging.getLevelName(level).lower() for level in _LEVELS}
+
 
 class Logger:
     """Log events: short constant sentences, their facts as fields: `log.info("it opened", seconds=0.2)`."""
@@ -29,33 +32,35 @@ class Logger:
 
     def log(self, level: int, event: str, **fields: object) -> None:
         """Write one line at a level known only at run time."""
-        if self._is_enabled(level):
-            fields["event"] = event
-            pipeline.emit(logging.getLevelName(level).lower(), self.name, fields)
+        self._write(level, event, fields)
 
     def debug(self, event: str, **fields: object) -> None:
         """Tell what helps a developer."""
-        self.log(logging.DEBUG, event, **fields)
+        self._write(logging.DEBUG, event, fields)
 
     def info(self, event: str, **fields: object) -> None:
         """Tell what an operator wants to know when all is well."""
-        self.log(logging.INFO, event, **fields)
+        self._write(logging.INFO, event, fields)
 
     def warning(self, event: str, **fields: object) -> None:
         """Tell what works for now but should be looked at."""
-        self.log(logging.WARNING, event, **fields)
+        self._write(logging.WARNING, event, fields)
 
     def error(self, event: str, **fields: object) -> None:
         """Tell what failed; `exc_info=error` adds the exception."""
-        self.log(logging.ERROR, event, **fields)
+        self._write(logging.ERROR, event, fields)
 
     def exception(self, event: str, **fields: object) -> None:
         """Tell what failed, with the exception being handled."""
-        self.log(logging.ERROR, event, **{"exc_info": True, **fields})
+        self._write(logging.ERROR, event, {"exc_info": True, **fields})
 
     def critical(self, event: str, **fields: object) -> None:
         """Tell why the process cannot go on."""
-        self.log(logging.CRITICAL, event, **fields)
+        self._write(logging.CRITICAL, event, fields)
+
+    def _write(self, level: int, event: str, fields: dict[str, object]) -> None:
+        if self._is_enabled(level):
+            pipeline.emit(_NAMES.get(level) or f"level {level}", self.name, event, fields)
 
 
 def get_logger(name: str) -> Logger:

@@ -1,7 +1,8 @@
 """The one way from an event to the sink, for our lines and for foreign ones; it never raises."""
 
+import time
 from collections.abc import Mapping
-from datetime import UTC, datetime
+from functools import lru_cache
 
 from sherpa.telemetry import context
 from sherpa.telemetry.rendering import Event, Render, render_console
@@ -20,24 +21,40 @@ class Pipeline:
         self.render: Render = render_console(colours=False)
 
     def emit(
-        self, level: str, logger: str, fields: Mapping[str, object], created: datetime | None = None
+        self,
+        level: str,
+        logger: str,
+        event: object,
+        fields: Mapping[str, object],
+        created: float | None = None,
     ) -> None:
-        """Write one event, now or as of `created`; what is wrong with it is written instead of raised."""
-        moment = created or datetime.now(UTC)
-        event: Event = {
-            "timestamp": f"{moment:%Y-%m-%dT%H:%M:%S}.{moment.microsecond // 1000:03}Z",
+        """Write one event, now or as of `created`, a Unix time; its faults are written, not raised."""
+        line: Event = {
+            "timestamp": rfc_3339(created or time.time()),
             "level": level,
-            "event": None,
+            "event": event,
             "logger": logger,
             "service": self.service,
             **context.current(),
             **fields,
         }
         try:
-            line = self.render(event)
+            written = self.render(line)
         except Exception as error:  # noqa: BLE001 — the last line of defence of "logging never raises"
-            line = f"a line of {logger!r} could not be rendered: {type(error).__name__}\n".encode()
-        self.sink.write(line)
+            written = f"a line of {logger!r} could not be rendered: {type(error).__name__}\n".encode()
+        self.sink.write(written)
+
+
+def rfc_3339(moment: float) -> str:
+    """Return a Unix time in UTC, to the millisecond, cut and not rounded."""
+    seconds = int(moment)
+    return f"{_to_the_second(seconds)}.{int((moment - seconds) * 1000):03}Z"
+
+
+@lru_cache(maxsize=2)
+def _to_the_second(seconds: int) -> str:
+    """Format once a second what all its lines share: 2 µs less a line."""
+    return time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(seconds))
 
 
 pipeline = Pipeline()

@@ -7,7 +7,7 @@ import msgspec
 import structlog
 
 from sherpa.telemetry.failures import ExceptionInfo, describe, exception_of, trace
-from sherpa.telemetry.redaction import plain_field, printable, redact, without_surrogates
+from sherpa.telemetry.redaction import make_plain, plain_field, printable, redact, without_surrogates
 
 type Event = dict[str, object]
 type Render = Callable[[Event], bytes]
@@ -18,13 +18,13 @@ _encode = msgspec.json.Encoder().encode
 def render_json(event: Event) -> bytes:
     """Render one JSON object and a newline; an exception is described under `exception`."""
     failure = exception_of(event.pop("exc_info", None))
-    shown = {name: plain_field(name, value) for name, value in event.items()}
+    make_plain(event)
     if failure is not None:
-        shown["exception"] = describe(failure)
+        event["exception"] = describe(failure)
     try:
-        line = _encode(shown)
+        line = _encode(event)
     except UnicodeEncodeError:
-        line = _encode(without_surrogates(shown))
+        line = _encode(without_surrogates(event))
     return redact(line) + b"\n"
 
 

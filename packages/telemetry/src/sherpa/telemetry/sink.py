@@ -1,6 +1,5 @@
 """Where finished lines go: one write each, and no failure of the stream ever reaches the caller."""
 
-import contextlib
 import io
 import os
 import sys
@@ -16,13 +15,13 @@ class Sink:
     def write(self, line: bytes) -> None:
         """Write one line, or lose it when the stream is closed or its reader has gone."""
         stream = self.stream or sys.stdout
-        with contextlib.suppress(OSError, ValueError, AttributeError):
+        try:
             try:
-                descriptor = stream.fileno()
-            except io.UnsupportedOperation:
+                write_all(stream.fileno(), line)
+            except io.UnsupportedOperation:  # a stream in memory
                 stream.write(line.decode())
-                return
-            write_all(descriptor, line)
+        except (OSError, ValueError, AttributeError):  # broken, closed, absent
+            return
 
     def is_terminal(self) -> bool:
         """Tell whether a person is reading."""

@@ -2,6 +2,8 @@
 
 import logging
 
+from starlette.types import Scope
+
 from sherpa.api.exchange import Exchange
 from sherpa.telemetry.logging import get_logger
 
@@ -11,9 +13,8 @@ CLIENT_CLOSED_REQUEST = 499  # nginx's number for a client that left before the 
 _log = get_logger("sherpa.api.access")
 
 
-def write_access_line(exchange: Exchange, now: float) -> None:
+def write_access_line(scope: Scope, exchange: Exchange, now: float) -> None:
     """Log a request that has ended; probes only at debug level, they come every few seconds."""
-    scope = exchange.scope
     level = logging.DEBUG if scope["path"].startswith(HEALTH) else logging.INFO
     if not _log.is_enabled_for(level):
         return

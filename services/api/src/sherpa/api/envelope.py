@@ -6,6 +6,7 @@ of their own, here is their order. Pure ASGI; docs/http.md has the cost, and tha
 
 import asyncio
 from collections.abc import Sequence
+from time import monotonic
 
 from starlette.requests import ClientDisconnect
 from starlette.types import ASGIApp, Receive, Scope, Send
@@ -46,9 +47,8 @@ class Envelope:
         if scope["type"] != "http":
             await self._app(scope, receive, send)
             return
-        loop = asyncio.get_running_loop()
         given = dict(scope["headers"])
-        exchange = Exchange(scope, receive, send, limits=self._limits, headers=self._headers, now=loop.time())
+        exchange = Exchange(receive, send, limits=self._limits, headers=self._headers, now=monotonic())
         exchange.closing = self._lifecycle.draining
         exchange.request_id = scope["sherpa.request_id"] = request_id_from(given)
         scope["sherpa.exchange"], scope["sherpa.headers"] = exchange, given
@@ -59,21 +59,21 @@ class Envelope:
             await serve(scope, exchange.receive, exchange.send)
         finally:
             self._in_flight.remove(exchange)
-            write_access_line(exchange, loop.time())
+            write_access_line(scope, exchange, monotonic())
             context.leave(fields)
 
     async def _answer(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Run the application; whatever it raises becomes an answer."""
         exchange: Exchange = scope["sherpa.exchange"]
         try:
-            exchange.admit(scope["sherpa.headers"])
+            exchange.admit(scope, scope["sherpa.headers"])
             self._require_started(scope["path"])
             await self._app(scope, receive, send)
             exchange.require_answer()
         except (Exception, asyncio.CancelledError) as error:  # noqa: BLE001 — the last layer
             failure = _cause(exchange, error)
             if failure is not None:
-                await _answer_failure(exchange, failure, send)
+                await _answer_failure(scope, exchange, failure, send)
 
     def _require_started(self, path: str) -> None:
         if self._lifecycle.starting and not path.startswith(HEALTH):
@@ -94,11 +94,11 @@ def _cause(exchange: Exchange, error: BaseException) -> BaseException | None:
     return error
 
 
-async def _answer_failure(exchange: Exchange, failure: BaseException, send: Send) -> None:
+async def _answer_failure(scope: Scope, exchange: Exchange, failure: BaseException, send: Send) -> None:
     response = problems.respond(failure, exchange.request_id)
     _log_failure(failure, response.status_code)
     if exchange.status is None:
-        await response(exchange.scope, exchange.receive, send)
+        await response(scope, exchange.receive, send)
     # Else the answer has begun: returning without its end makes the server cut the connection,
     # so that the client cannot take the part for the whole.
 

@@ -4,6 +4,7 @@ import asyncio
 import re
 from dataclasses import dataclass
 from secrets import token_hex
+from time import monotonic
 
 from starlette.types import Message, Receive, Scope, Send
 
@@ -25,7 +26,10 @@ class Limits:
 
 
 class Exchange:
-    """The state of one request; its `receive` and `send` stand between the application and the server's."""
+    """The state of one request; its `receive` and `send` stand between the application and the server's.
+
+    It does not hold the scope, which holds it: a cycle for each request is work for the garbage collector.
+    """
 
     __slots__ = (
         "_headers",
@@ -41,17 +45,13 @@ class Exchange:
         "finished",
         "reading",
         "request_id",
-        "scope",
         "sent_bytes",
         "started_at",
         "status",
         "task",
     )
 
-    def __init__(
-        self, scope: Scope, receive: Receive, send: Send, *, limits: Limits, headers: Headers, now: float
-    ) -> None:
-        self.scope = scope
+    def __init__(self, receive: Receive, send: Send, *, limits: Limits, headers: Headers, now: float) -> None:
         self._receive, self._send = receive, send
         self._limits, self._headers = limits, headers
         self.started_at = now
@@ -65,10 +65,10 @@ class Exchange:
         self.task = asyncio.current_task()
         self.request_id = "-"
 
-    def admit(self, given: dict[bytes, bytes]) -> None:
+    def admit(self, scope: Scope, given: dict[bytes, bytes]) -> None:
         """Refuse by its headers what cannot be served: raises MalformedRequestError or BodyTooLargeError."""
-        headers = self.scope["headers"]
-        if not given.get(b"host") and self.scope["http_version"] == "1.1":
+        headers = scope["headers"]
+        if not given.get(b"host") and scope["http_version"] == "1.1":
             raise MalformedRequestError
         if len(given) < len(headers) and sum(name == b"host" for name, _ in headers) > 1:
             raise MalformedRequestError
@@ -90,7 +90,7 @@ class Exchange:
     async def receive(self) -> Message:
         """Receive for the application, within the limits of size and time: raises BodyTooLargeError."""
         if self.body_expires_at is None:
-            self.body_expires_at = asyncio.get_running_loop().time() + self._limits.body_timeout_seconds
+            self.body_expires_at = monotonic() + self._limits.body_timeout_seconds
         self.reading = True
         message = await self._receive()
         if message["type"] == "http.disconnect":
@@ -114,12 +114,11 @@ class Exchange:
 
     def _complete(self, given: list[tuple[bytes, bytes]]) -> list[tuple[bytes, bytes]]:
         """Add the standing headers, but those that the application has set itself."""
-        names = {name for name, _ in given}
-        complete = [*given, *(header for header in self._headers if header[0] not in names)]
-        complete.append((b"x-request-id", self.request_id.encode()))
+        names = dict(given)
+        added = [header for header in self._headers if header[0] not in names]
         if self.closing and b"connection" not in names:
-            complete.append(_CLOSE)
-        return complete
+            added.append(_CLOSE)
+        return [*given, *added, (b"x-request-id", self.request_id.encode())]
 
 
 def request_id_from(given: dict[bytes, bytes]) -> str:

@@ -5,6 +5,7 @@ may live up to `SWEEP_SECONDS` longer than its limit.
 """
 
 import asyncio
+from time import monotonic
 
 from sherpa.api.errors import BodyTooSlowError, RequestError, RequestTimedOutError
 from sherpa.api.exchange import Exchange
@@ -52,7 +53,7 @@ class InFlight:
 
     def _sweep(self) -> None:
         self._timer = None
-        now = asyncio.get_running_loop().time()
+        now = monotonic()
         for exchange in self._exchanges:
             if exchange.reading and exchange.body_expires_at is not None and now >= exchange.body_expires_at:
                 exchange.end(BodyTooSlowError)
