@@ -69,7 +69,8 @@ async def _connect(settings: DatabaseSettings) -> asyncpg.Connection:
         reason = connect_error(error, describe_server(settings))
         if reason is None:
             raise
-        advice = " `inv up` starts this checkout's." if isinstance(reason, DatabaseUnavailableError) else ""
+        is_away = isinstance(reason, DatabaseUnavailableError)
+        advice = " `inv up` starts the servers of a checkout." if is_away else ""
         raise ConnectionFailedError(f"{reason}{advice}") from error
 
 
