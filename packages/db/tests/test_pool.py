@@ -24,7 +24,8 @@ from sherpa.db.pool import PoolStats
 from sherpa.db.session import Session
 
 NAME = "pool-test"
-SESSIONS = "SELECT array_agg(pid ORDER BY pid) FROM pg_stat_activity WHERE application_name = $1"
+OURS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1"
+SESSIONS = f"SELECT array_agg(pid ORDER BY pid) {OURS}"
 
 
 def open_with(settings: DatabaseSettings, **changes: Any) -> Database:
@@ -183,7 +184,7 @@ async def test_statement_of_lost_client_is_ended(
     database_settings: DatabaseSettings, connection: asyncpg.Connection
 ) -> None:
     """A statement whose client has gone is ended by the server within seconds, not at its end."""
-    running = "SELECT count(*) FROM pg_stat_activity WHERE application_name = $1 AND wait_event = 'PgSleep'"
+    running = f"SELECT count(*) {OURS} AND wait_event = 'PgSleep'"
     async with open_with(database_settings) as database:
         async with database.connection() as lent:
             sleep = asyncio.create_task(lent.execute("SELECT pg_sleep(600)"))

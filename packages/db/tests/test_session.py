@@ -18,6 +18,7 @@ from sherpa.db.statements import leaves_session_alone
 
 type Send = Callable[[PoolConnectionProxy, str], Awaitable[object]]
 
+ITS_SESSION = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'original'"
 CHANGE = "SELECT set_config('application_name', 'changed', false)"
 
 
@@ -123,7 +124,7 @@ async def test_listener_is_forgotten(one: Database) -> None:
 async def test_plain_work_costs_no_reset(one: Database, connection: asyncpg.Connection) -> None:
     """After reads, writes and transactions no reset is sent: the last statement is the caller's own."""
     await connection.execute("CREATE TABLE items (id int)")
-    last = "SELECT query FROM pg_stat_activity WHERE application_name = 'original'"
+    last = f"SELECT query {ITS_SESSION}"
 
     async with one.connection() as lent:
         await lent.fetchval("SELECT $1::int", 1)
@@ -184,9 +185,7 @@ async def _sleep(database: Database) -> None:
 
 async def test_cancelled_statement_keeps_session(one: Database, connection: asyncpg.Connection) -> None:
     """A statement that is cancelled while it runs is ended on the server, and its session used again."""
-    sleeping = (
-        "SELECT pid FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND application_name = 'original'"
-    )
+    sleeping = f"SELECT pid {ITS_SESSION} AND wait_event = 'PgSleep'"
     task = asyncio.create_task(_sleep(one))
     while not (before := await connection.fetchval(sleeping)):  # noqa: ASYNC110 - the server tells nobody
         await asyncio.sleep(0.01)

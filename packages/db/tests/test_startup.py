@@ -116,7 +116,10 @@ async def test_failed_open_leaves_no_session(
     with pytest.raises(DatabaseUnavailableError, match="too many connections"):
         await open_and_close(replace(database_settings, min_connections=5), within_seconds=0.3)
 
-    query = "SELECT count(*) FROM pg_stat_activity WHERE application_name = 'startup-test'"
+    query = """
+        SELECT count(*) FROM pg_stat_activity
+        WHERE datname = current_database() AND application_name = 'startup-test'
+    """
     async with asyncio.timeout(5):
         while left := await connection.fetchval(query):  # noqa: ASYNC110 - sessions end in their time
             await asyncio.sleep(0.01)

@@ -22,7 +22,8 @@ from sherpa.db.transaction import Transaction
 
 INSERT = "INSERT INTO items VALUES ($1)"
 COUNT = "SELECT count(*) FROM items"
-END_COMMIT = "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity WHERE query = 'COMMIT;'"
+COMMITTING = "FROM pg_stat_activity WHERE datname = current_database() AND query = 'COMMIT;'"
+END_COMMIT = f"SELECT pg_terminate_backend(pid, 5000) {COMMITTING}"
 
 
 @pytest.fixture(autouse=True)
@@ -441,7 +442,7 @@ async def _make_commit_slow(connection: asyncpg.Connection) -> None:
 
 
 async def _until_commit_runs(connection: asyncpg.Connection) -> None:
-    query = "SELECT count(*) FROM pg_stat_activity WHERE query = 'COMMIT;' AND wait_event = 'PgSleep'"
+    query = f"SELECT count(*) {COMMITTING} AND wait_event = 'PgSleep'"
     async with asyncio.timeout(10):
         while not await connection.fetchval(query):
             await asyncio.sleep(0.01)
