@@ -26,6 +26,7 @@ TAKEN = pytest.StashKey[dict[str, str]]()
 SESSION = pytest.StashKey[Session]()
 WORKER = pytest.StashKey["Worker"]()
 LEASES = pytest.StashKey["list[Lease]"]()
+NOTES = pytest.StashKey[list[tuple[str, str]]]()
 
 MAIN = "main"  # the worker's name where there is no pytest-xdist
 
@@ -85,9 +86,12 @@ def pytest_unconfigure(config: pytest.Config) -> None:
 def pytest_runtest_makereport(
     item: pytest.Item, call: pytest.CallInfo[None]
 ) -> Generator[None, pytest.TestReport, pytest.TestReport]:
-    """Keep a failed test's databases before its fixtures are torn down, and say so in its report."""
+    """Keep a failed test's databases before its fixtures are torn down, and add what there is to say."""
     result = yield
-    if result.failed and call.when != "teardown":
+    if call.when == "teardown":
+        notes = item.stash.get(NOTES, [])
+        result.sections.extend(notes)
+    elif result.failed:
         for lease in item.stash.get(LEASES, []):
             limit = item.config.getoption("--keep-databases")
             command = item.config.stash[WORKER].keep(lease, item.nodeid, limit=limit)
@@ -125,10 +129,8 @@ def _lease(_worker: "Worker", request: pytest.FixtureRequest) -> Iterator["Lease
     request.node.stash.setdefault(LEASES, []).append(lease)
     yield lease
     returned = _worker.take_back(lease)
-    if returned.leaked:
-        request.node.add_report_section("teardown", report.LEFT_OPEN, "\n".join(map(str, returned.leaked)))
-    if returned.differences:
-        request.node.add_report_section("teardown", report.REPLACED, "\n".join(returned.differences))
+    notes = ((report.LEFT_OPEN, returned.leaked), (report.REPLACED, returned.differences))
+    request.node.stash[NOTES] = [(title, "\n".join(map(str, lines))) for title, lines in notes if lines]
 
 
 @pytest.fixture
@@ -198,7 +200,7 @@ if find_spec("pytest_asyncio"):
     async def kept_connection(
         _lease: "Lease", _worker: "Worker", _kept_connection: "KeptConnection"
     ) -> AsyncIterator["asyncpg.Connection"]:
-        """Return a connection that goes on from test to test, its session reset in between; it saves 3 ms a test.
+        """Return a connection that goes on from test to test, reset in between; it saves 3 ms a test.
 
         For tests that run in the session's loop: `@pytest.mark.asyncio(loop_scope="session")`.
         """

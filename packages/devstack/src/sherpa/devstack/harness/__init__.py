@@ -1,1 +1,1 @@
-"""Databases for tests, real and isolated: a session's servers, a worker's database, the proof that it is clean."""
+"""Databases for tests, real and isolated: servers, databases, the proof that they are clean."""

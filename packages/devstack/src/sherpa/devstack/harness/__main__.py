@@ -1,4 +1,4 @@
-"""`python -m sherpa.devstack.harness list | clean`: what failed tests left to look at, and how to be rid of it."""
+"""`python -m sherpa.devstack.harness`: lists what failed tests left to look at, and clears it away."""
 
 import sys
 from pathlib import Path

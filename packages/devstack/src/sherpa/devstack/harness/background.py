@@ -1,4 +1,4 @@
-"""An event loop in a thread of its own: for sessions that outlive a test's loop, for sync and async tests alike."""
+"""An event loop in a thread of its own: it outlives the tests' loops, and serves sync tests as well."""
 
 import asyncio
 import threading

@@ -1,4 +1,4 @@
-"""The session's servers, one PostgreSQL and one Valkey: started by the first worker that asks, shared by all."""
+"""The session's servers, a PostgreSQL and a Valkey: started by the first worker that asks, shared by all."""
 
 import asyncio
 import json
@@ -40,8 +40,8 @@ POSTGRES_OPTIONS = {
 }
 REDIS_OPTIONS = {"databases": str(REDIS_DATABASES)}
 
-# The harness's own sessions: every name comes with its schema, foreign keys and triggers keep quiet while tables are
-# emptied, and a lock that nobody gives up becomes an error instead of a wait.
+# The harness's own sessions: every name comes with its schema, foreign keys and triggers keep quiet while
+# tables are emptied, and a lock that nobody gives up becomes an error instead of a wait.
 HARNESS_SESSION = {
     "application_name": "test harness",
     "search_path": "",
@@ -170,7 +170,7 @@ async def _prepare(cluster: Cluster) -> None:
     """Make the role of tests, and shut the databases that belong to nobody's test."""
     connection = await cluster.connect("postgres")
     try:
-        # One round instead of 4096 saves 1 ms a connection; only passwords that can be guessed need the rounds.
+        # One round instead of 4096 saves 1 ms a connection; only guessable passwords need the rounds.
         await connection.execute("SET scram_iterations = 1")
         await connection.execute(f"ALTER ROLE {SUPERUSER} PASSWORD '{cluster.superuser_password}'")
         await connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{cluster.role_password}'")

@@ -32,9 +32,9 @@ async def connected(settings: DatabaseSettings) -> AsyncIterator[asyncpg.Connect
 
 @contextlib.asynccontextmanager
 async def rolled_back(settings: DatabaseSettings, lease: Lease) -> AsyncIterator[asyncpg.Connection]:
-    """Open a connection in a transaction that is rolled back at the end; committed, where the database is kept.
+    """Open a connection in a transaction that is rolled back at the end; committed, if the database is kept.
 
-    A savepoint tells whether it is the same transaction still: if the test has ended it, the database is wiped.
+    A savepoint tells whether it is the same transaction: if the test has ended it, the database is wiped.
     """
     async with connected(settings) as connection:
         await connection.transaction().start()
@@ -58,8 +58,14 @@ class KeptConnection:
         if self._connection is None or self._connection.is_closed() or self._database != lease.database:
             self.close()
             self._connection, self._database = await connect(settings), lease.database
-        lease.spared.add(self._connection.get_server_pid())
+        lease.spared |= self.pids()
         return self._connection
+
+    def pids(self) -> set[int]:
+        """Return its session's pid, which no test is to be blamed for; nothing when there is none."""
+        if self._connection is None or self._connection.is_closed():
+            return set()
+        return {self._connection.get_server_pid()}
 
     async def settle(self) -> None:
         """Undo what a test has done to the session; give it up where that fails."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import asyncpg
 
 from sherpa.devstack.harness import fingerprint
-from sherpa.devstack.harness.maintenance import LOST, Maintenance
+from sherpa.devstack.harness.maintenance import LOST, Maintenance, close
 from sherpa.devstack.harness.sessions import LeakedSession, SessionsRemainError, end_sessions
 from sherpa.devstack.harness.template import Template
 
@@ -26,8 +26,8 @@ UNPROVEN = (*LOST, SessionsRemainError)
 class Lease:
     """A database in one test's hands.
 
-    `is_open`: more than a transaction that was rolled back may have written in it. `is_kept`: the test failed, and
-    its database stays. `spared`: pids of sessions that the harness itself keeps from test to test.
+    `is_open`: more than a transaction that was rolled back may have written in it. `is_kept`: the test
+    failed, and its database stays. `spared`: pids of sessions that the harness keeps from test to test.
     """
 
     database: str
@@ -131,5 +131,5 @@ class Databases:
 
 
 async def _leave(clone: Clone) -> None:
-    with contextlib.suppress(*UNPROVEN):
-        await (await clone.control).close(timeout=5)
+    with contextlib.suppress(*LOST):  # it may never have been connected
+        await close(await clone.control)

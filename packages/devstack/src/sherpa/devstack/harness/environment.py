@@ -1,4 +1,4 @@
-"""Our variables in the environment: taken away before tests run, so that no developer's setting reaches one."""
+"""Our variables in the environment: taken away before tests run, so that no one's settings reach a test."""
 
 import os
 import re

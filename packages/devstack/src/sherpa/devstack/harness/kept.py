@@ -1,4 +1,4 @@
-"""Databases of failed tests: kept up to a number in each session, and named with the command that opens them."""
+"""Databases of failed tests: kept, up to a number, and named with the command that opens them."""
 
 import shlex
 import shutil

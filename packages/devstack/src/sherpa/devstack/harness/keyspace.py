@@ -10,8 +10,8 @@ from sherpa.devstack import ports
 from sherpa.devstack.harness.cluster import REDIS_DATABASES, Cluster
 from sherpa.devstack.resp import RedisConnection
 
-# Settings, users and the server itself are everyone's: a test may look at them, but not change them. `db=` shuts off
-# every other database, also for SWAPDB and FLUSHALL; Valkey has it since 9.1.
+# Settings, users and the server itself are everyone's: a test may look at them, but not change them. `db=`
+# shuts off every other database, also for SWAPDB and FLUSHALL; Valkey has it since 9.1.
 RIGHTS = ("~*", "&*", "+@all", "-@admin", "-function", "+client", "+config|get")
 
 
@@ -45,7 +45,7 @@ class Keyspace:
         return RedisSettings(url=self._url)
 
     def empty(self) -> None:
-        """End the test's connections and remove all keys. Raises KeyspaceNotEmptyError when some come back."""
+        """End the test's connections and remove all keys. Raises KeyspaceNotEmptyError if some come back."""
         self._control.ask("CLIENT", "KILL", "USER", self._url.username)
         self._control.ask("FLUSHDB", "SYNC")
         if self._control.ask("DBSIZE"):
@@ -64,7 +64,7 @@ class Keyspace:
 
 
 def database_number(worker: str) -> int:
-    """Return the number of a worker's Redis database; 0, where everyone lands by mistake, is nobody's.
+    """Return the number of a worker's Redis database; 0, which is anyone's by mistake, is nobody's.
 
     Raises NoDatabaseLeftError.
     """

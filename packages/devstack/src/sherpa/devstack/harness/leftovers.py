@@ -1,15 +1,15 @@
 """Ends sessions, of this run and of runs that were killed: stops their servers and removes their folders.
 
-Only a process whose command line names the session's folder is ever stopped. A session that kept a failed test's
-database stays, with its PostgreSQL, until it is old or others have come after it.
+Only a process whose command line names the session's folder is ever stopped. A session that kept a failed
+test's database stays, with its PostgreSQL, until it is old or others have come after it.
 """
 
 import contextlib
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
-from sherpa.devstack.embedded.account import remove_tree
 from sherpa.devstack.embedded.postgres import PostgresServer
 from sherpa.devstack.embedded.valkey import ValkeyServer
 from sherpa.devstack.errors import StackError
@@ -21,14 +21,18 @@ KEPT_SECONDS = 24 * 3600.0
 
 def end(session: Session) -> None:
     """Stop a session's servers and remove its folder; where a database was kept, leave PostgreSQL running."""
+    with place_lock(session.place):
+        claim = session.claim()
     if kept_databases(session):
         _valkey(session).stop()
     else:
         remove(session)
+    if claim:
+        claim.close()
 
 
 def clean(place: Path) -> None:
-    """Remove what killed runs left in a place, and kept databases beyond their time. A place may be absent.
+    """Remove what killed runs left in a place, and kept databases past their time. A place may be absent.
 
     A server that won't stop stays for the next run to try: it is no reason to fail this one's tests.
     """
@@ -41,7 +45,7 @@ def clean(place: Path) -> None:
 
 
 def clean_all(place: Path) -> list[str]:
-    """Remove every session that no process belongs to, and return the names of the kept databases that went."""
+    """Remove every session that no process belongs to; return the names of the kept databases that went."""
     names = []
     with _abandoned(place) as sessions:
         for session in sessions:
@@ -67,7 +71,7 @@ def _abandoned(place: Path) -> Iterator[list[Session]]:
 def remove(session: Session) -> None:
     """Stop a session's servers and remove its folder."""
     stop_servers(session)
-    remove_tree(session.directory)
+    shutil.rmtree(session.directory, ignore_errors=True)
 
 
 def stop_servers(session: Session) -> None:
@@ -75,7 +79,8 @@ def stop_servers(session: Session) -> None:
     for server in (_postgres(session), _valkey(session)):
         if server.directory.exists():
             server.stop()
-            remove_tree(server.directory)
+            # A backend that outlived a killed postmaster may still write: the next run tries again.
+            shutil.rmtree(server.directory, ignore_errors=True)
 
 
 def kept_databases(session: Session) -> list[str]:

@@ -11,7 +11,8 @@ from sherpa.devstack.harness.cluster import ROLE, Cluster
 from sherpa.devstack.harness.template import clone
 
 EMPTY = "template1"
-LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, OSError)
+# What asyncpg raises for a session that was ended from outside depends on how far it has noticed.
+LOST = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError, OSError)
 
 
 class Maintenance:
@@ -37,7 +38,7 @@ class Maintenance:
         self._background.put_off(self.drop(name))
 
     async def drop(self, name: str) -> None:
-        """Drop a database, its sessions ended. What can't be dropped goes with the cluster when the session ends."""
+        """Drop a database, its sessions ended; what can't be dropped goes with the cluster in the end."""
         async with self._lock:
             with contextlib.suppress(*LOST):
                 await (await self._session()).execute(f"DROP DATABASE IF EXISTS {name} WITH (FORCE)")
@@ -60,9 +61,23 @@ class Maintenance:
         """Close the session."""
         async with self._lock:
             if self._connection:
-                await self._connection.close()
+                await close(self._connection)
 
     async def _session(self) -> asyncpg.Connection:
-        if self._connection is None or self._connection.is_closed():
-            self._connection = await self.cluster.connect("postgres")
+        if self._connection:
+            try:
+                await self._connection.execute("SELECT 1")
+            except LOST:
+                self._connection.terminate()
+            else:
+                return self._connection
+        self._connection = await self.cluster.connect("postgres")
         return self._connection
+
+
+async def close(connection: asyncpg.Connection) -> None:
+    """Close a connection that may be lost already."""
+    try:
+        await connection.close(timeout=5)
+    except LOST:
+        connection.terminate()

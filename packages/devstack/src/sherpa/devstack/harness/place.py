@@ -1,4 +1,4 @@
-"""Where a session's servers keep their files: in memory where there is room, else where temporary files go."""
+"""Where a session's servers keep their files: in memory if there is room, else where temporary files go."""
 
 import os
 import shutil

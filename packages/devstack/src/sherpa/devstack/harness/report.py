@@ -1,4 +1,4 @@
-"""What a run says about databases at its end: which were kept and how to open them, and who left sessions open."""
+"""What a run says at its end: which databases were kept, how to open them, and who left sessions open."""
 
 from collections.abc import Iterator
 
@@ -8,14 +8,12 @@ KEPT = "database kept"
 LEFT_OPEN = "sessions left open"
 REPLACED = "database replaced"
 
-HOW_LONG = (
-    "PostgreSQL stays up for them: for a day, or until three later runs have kept databases of their own."
-)
+HOW_LONG = "PostgreSQL stays up for them: for a day, or until three later runs have kept theirs."
 HOW_TO_DROP = "To drop them now: python -m sherpa.devstack.harness clean"
 
 
 def summarise(terminal: pytest.TerminalReporter, *, folder: str = "") -> None:
-    """Write the sections about databases, if there is anything to say; `folder` is one that had to be named."""
+    """Write the sections about databases, if there is anything to say; `folder` is what had to be named."""
     kept = list(_collected(terminal, KEPT))
     if kept:
         terminal.section("databases of failed tests")

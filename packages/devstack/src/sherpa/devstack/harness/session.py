@@ -1,7 +1,8 @@
-"""A test session: one pytest run with all its workers, known by its folder, alive as long as one of them lives.
+"""A test session: one pytest run with all its workers, known by its folder, alive while one of them lives.
 
-Each process of a session holds a shared lock on a file in the folder. The kernel drops the lock when the process
-ends, however it ends. So a folder whose lock can be had is a leftover: no pid is asked, which may be another's.
+Each process of a session holds a shared lock on a file in the folder. The kernel drops the lock when the
+process ends, however it ends. So a folder whose lock can be had is a leftover: no pid is asked, which may be
+another's by now.
 """
 
 import contextlib
@@ -65,7 +66,10 @@ class Session:
 
         Call it inside `place_lock`, or a session that begins looks abandoned.
         """
-        return self._try_lock(fcntl.LOCK_EX)
+        try:
+            return self._try_lock(fcntl.LOCK_EX)
+        except FileNotFoundError:  # whoever ends it was quicker
+            return None
 
     def _try_lock(self, kind: int) -> IO[bytes] | None:
         alive = (self.directory / "alive").open("ab")
@@ -106,8 +110,8 @@ def place_lock(place: Path) -> Iterator[None]:
 def _pause(deadline: float, folder: Path) -> None:
     if time.monotonic() > deadline:
         raise PlaceBusyError(
-            f"Another process keeps {folder} locked for more than {BUSY_SECONDS:.0f} s. Find it with: fuser -v "
-            f"{folder}/* and end it, or name another folder with --test-servers."
+            f"Another process keeps {folder} locked for more than {BUSY_SECONDS:.0f} s. "
+            f"Find it (fuser -v {folder}/*) and end it, or name another folder with --test-servers."
         )
     time.sleep(POLL_SECONDS)
 

@@ -1,4 +1,4 @@
-"""Sessions that a test left open in its database: named, ended, and waited for until they can write no more."""
+"""Sessions that a test left open in its database: named, ended, waited for until they can write no more."""
 
 import asyncio
 import time

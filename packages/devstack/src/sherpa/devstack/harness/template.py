@@ -17,7 +17,7 @@ from sherpa.devstack.harness.session import Session
 
 @dataclass(frozen=True)
 class Template:
-    """A sealed database: what is true of it, the SQL that empties a clone, and the tests' role's password, hashed."""
+    """A sealed database: the SQL that empties a clone, what is true of it, the role's password as stored."""
 
     name: str
     wipe: str
@@ -52,8 +52,8 @@ def migrations_digest() -> str:
 async def clone(maintenance: asyncpg.Connection, template: str, name: str, *, in_memory: bool) -> None:
     """Make a database from a template, owned by the tests' role.
 
-    FILE_COPY is as fast as `cp -r` in memory, and it copies the relation cache, which quickens the first connection;
-    on a disk its two checkpoints cost more than what WAL_LOG writes.
+    FILE_COPY is as fast as `cp -r` in memory, and it copies the relation cache, which quickens the first
+    connection; on a disk its two checkpoints cost more than what WAL_LOG writes.
     """
     strategy = "FILE_COPY" if in_memory else "WAL_LOG"
     await maintenance.execute(f"CREATE DATABASE {name} OWNER {ROLE} TEMPLATE {template} STRATEGY {strategy}")

@@ -1,4 +1,4 @@
-"""What a test leaves in a database, taken away in one statement: its tables' rows and its sequences' steps."""
+"""What a test leaves in a database, taken away in one statement: tables' rows and sequences' steps."""
 
 # ruff: noqa: S608 - SQL is put together from names that PostgreSQL itself has quoted (regclass)
 
@@ -8,7 +8,7 @@ from sherpa.devstack.harness.fingerprint import USER_SEQUENCES, USER_TABLES
 
 
 async def statement(template: asyncpg.Connection) -> str:
-    """Return SQL that empties the tables that are empty in the template, resets sequences, and counts the rows.
+    """Return SQL that empties the tables which the template has empty, resets sequences, and counts rows.
 
     Tables that migrations have filled are left alone: a change in one is for the proof to find.
     """

@@ -1,4 +1,4 @@
-"""One pytest process and what it holds of its session: the servers, its databases, the thread that minds them."""
+"""One pytest process and what it holds of its session: servers, databases, the thread that minds them."""
 
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
@@ -18,10 +18,10 @@ from sherpa.devstack.harness.session import Session
 
 
 class Worker:
-    """A process of a session. Making one starts the session's servers, unless another worker did, and cleans up."""
+    """A process of a session. Making one cleans up, and starts the session's servers unless another did."""
 
     def __init__(self, session: Session, name: str) -> None:
-        self._session = session
+        self.session = session
         self._name = name
         self._alive = session.join()
         for other in {session.place, place.in_memory(), place.on_disk()}:
@@ -40,13 +40,15 @@ class Worker:
 
     @cached_property
     def _databases(self) -> Databases:
-        with self._session.lock():
-            made = self._background.run(template.obtain(self._session, self.cluster))
+        with self.session.lock():
+            made = self._background.run(template.obtain(self.session, self.cluster))
         return Databases(self._maintenance, made)
 
     def lend(self) -> Lease:
         """Lend a migrated database. Raises what the migrations raise."""
-        return self._background.run(self._databases.lend())
+        lease = self._background.run(self._databases.lend())
+        lease.spared |= self.kept_connection.pids()
+        return lease
 
     def take_back(self, lease: Lease) -> Returned:
         """Take a migrated database back and make it as new."""
@@ -70,16 +72,16 @@ class Worker:
         return connections.rolled_back(self.cluster.settings(lease.database), lease)
 
     def superuser_settings(self, database: str) -> DatabaseSettings:
-        """Return settings for the superuser. Proofs look at what only a superuser can change too, from now on."""
+        """Return settings for the superuser. From now on, proofs look at what only that can change, too."""
         self._superuser_was_lent = True
         return self.cluster.superuser_settings(database)
 
     def keep(self, lease: Lease, test: str, *, limit: int) -> str:
-        """Keep a failed test's database; return the command that opens it, or nothing when enough are kept."""
-        if not lease.is_kept and kept.reserve(self._session, lease.database, test, limit=limit):
+        """Keep a failed test's database; return the command that opens it, nothing when enough are kept."""
+        if not lease.is_kept and kept.reserve(self.session, lease.database, test, limit=limit):
             lease.is_kept = True
             self._background.run(self._maintenance.describe(lease.database, f"failed: {test}"))
-        return kept.command(self._session, self.cluster, lease.database) if lease.is_kept else ""
+        return kept.command(self.session, self.cluster, lease.database) if lease.is_kept else ""
 
     def close(self) -> None:
         """Close all connections and leave the session; its servers stay for the others."""
