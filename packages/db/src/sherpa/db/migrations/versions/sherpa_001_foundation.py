@@ -30,7 +30,7 @@ BEGIN
         IF EXISTS (SELECT FROM pg_extension WHERE extname = extension) THEN
             CONTINUE;
         END IF;
-        BEGIN
+        BEGIN -- a subtransaction: what fails in it is undone, and the migration goes on
             EXECUTE format('CREATE EXTENSION %I', extension);
             EXECUTE format('COMMENT ON EXTENSION %I IS %L', extension, 'created by sherpa 001_foundation');
         EXCEPTION WHEN OTHERS THEN
@@ -46,10 +46,12 @@ $$;
 -- An event waits here, written by the transaction that made it true, until the relay has published it.
 CREATE TABLE outbox (
     id UUID PRIMARY KEY DEFAULT gen_random_uuid(),
+    -- What changed, e.g. 'membership' and its id: events of one aggregate are published in order.
     aggregate_type VARCHAR(100) NOT NULL,
     aggregate_id UUID NOT NULL,
     event_type VARCHAR(100) NOT NULL,
     payload JSONB NOT NULL,
+    -- When the transaction began, not when it ended: a row may become visible after a younger one.
     created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(),
     processed_at TIMESTAMPTZ -- empty until published
 );
@@ -58,7 +60,9 @@ CREATE TABLE outbox (
 -- the backlog, however many published events the table keeps.
 CREATE INDEX idx_outbox_unprocessed ON outbox(created_at) WHERE processed_at IS NULL;
 
--- What was handled, so that a second delivery changes nothing.
+-- What was handled, so that a second delivery changes nothing. The key is the event alone: a second handler of
+-- the same event would find it taken. Handlers therefore store an id made of event and handler, and a later
+-- migration may widen the key.
 CREATE TABLE processed_events (
     event_id UUID PRIMARY KEY,
     handler_name VARCHAR(100) NOT NULL,
@@ -74,6 +78,7 @@ BACKWARDS = """
 DROP TABLE processed_events;
 DROP TABLE outbox;
 
+-- Only what bears our mark. An extension that something else has come to use stops us, too.
 DO $$
 DECLARE
     extension name;

@@ -28,6 +28,7 @@ CREATE TABLE memberships (
     stripe_subscription_id VARCHAR(255),
     current_period_start TIMESTAMPTZ,
     current_period_end TIMESTAMPTZ,
+    -- Kept by whoever writes the row; there is no trigger.
     created_at TIMESTAMPTZ NOT NULL DEFAULT NOW(),
     updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW()
 );
@@ -47,6 +48,7 @@ CREATE TABLE billing_history (
     -- NO ACTION: a membership that was ever billed cannot be deleted.
     membership_id UUID NOT NULL REFERENCES memberships(id),
     event_type VARCHAR(50) NOT NULL,
+    -- The smallest unit of the currency (ISO 4217); empty where no money moved.
     amount_cents INTEGER,
     currency VARCHAR(3) DEFAULT 'CAD',
     stripe_invoice_id VARCHAR(255),
