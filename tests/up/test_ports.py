@@ -1,0 +1,176 @@
+"""Ports that someone else has, at the first `up` and later, and servers that are someone else's."""
+
+import os
+import re
+import socket
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sherpa.devstack import envfile, ports
+from tests.up.conftest import PATIENCE_SECONDS, Checkout
+
+
+def port_of(checkout: Checkout, variable: str, file: str = ".env") -> int:
+    """The port that a variable names."""
+    port = envfile.port_in((checkout.root / file).read_text(), variable)
+    assert port
+    return port
+
+
+def test_first_up_finds_free_ports(checkout: Checkout) -> None:
+    """Where the usual ports are taken, the first `up` takes others, says which and who has the usual."""
+    usual = [port_of(checkout, variable, ".env.example") for variable in envfile.VARIABLES]
+    held = [socket.create_server(("127.0.0.1", port)) for port in usual]
+
+    said = checkout.up()
+
+    chosen = [port_of(checkout, variable) for variable in envfile.VARIABLES]
+    for variable, before, after in zip(envfile.VARIABLES, usual, chosen, strict=True):
+        assert re.search(
+            rf"{variable}: port {before} is taken by pid {os.getpid()} \(.+\); using {after}\n", said
+        )
+    assert not set(usual) & set(chosen)
+    assert checkout.status()["well"] is True
+    for listener in held:
+        listener.close()
+
+
+def test_port_taken_since_is_an_error(checkout: Checkout) -> None:
+    """A port that someone took since is an error with its holder and a way out, and the way out works."""
+    checkout.up("--no-api")
+    checkout.inv("down")
+    before = checkout.settings()
+    port = port_of(checkout, "DATABASE_URL")
+
+    with socket.create_server(("127.0.0.1", port)):
+        failed = checkout.inv("up", "--no-api")
+        untouched = checkout.settings()
+        mended = checkout.up("--no-api", "--reassign-ports")
+
+    assert failed.returncode == 1
+    assert f"DATABASE_URL names port {port}" in failed.stderr
+    assert f"pid {os.getpid()}" in failed.stderr
+    assert "uv run inv up --reassign-ports" in failed.stderr
+    assert untouched == before
+    after = port_of(checkout, "DATABASE_URL")
+    assert checkout.settings() == before.replace(f"127.0.0.1:{port}/choice", f"127.0.0.1:{after}/choice")
+    assert f"using {after}" in mended
+    assert checkout.status()["services"]["postgres"]["health"] == "ok"
+
+
+def test_all_taken_ports_are_told_at_once(checkout: Checkout) -> None:
+    """The error lists every port that is taken, and nothing was started."""
+    checkout.up("--no-api")
+    checkout.inv("down")
+    held = [
+        socket.create_server(("127.0.0.1", port_of(checkout, variable))) for variable in envfile.VARIABLES
+    ]
+
+    failed = checkout.inv("up")
+
+    for listener in held:
+        listener.close()
+    assert failed.returncode == 1
+    assert all(f"{variable} names port" in failed.stderr for variable in envfile.VARIABLES)
+    assert set(checkout.pids().values()) == {None}
+
+
+def test_reassigning_free_ports_changes_nothing(checkout: Checkout) -> None:
+    """`--reassign-ports` leaves `.env` and what runs alone when nobody else has a port."""
+    checkout.up("--no-api")
+    settings, pids = checkout.settings(), checkout.pids()
+
+    said = checkout.up("--no-api", "--reassign-ports")
+
+    assert "no port of this stack is taken by anyone else" in said
+    assert (checkout.settings(), checkout.pids()) == (settings, pids)
+
+
+def test_another_stack_is_never_written_to(make_checkout: Callable[..., Checkout]) -> None:
+    """A copy with the same `.env` meets the other's servers, refuses them and changes nothing there."""
+    ours, copy = make_checkout("ours"), make_checkout("copy")
+    ours.up("--no-api", "--backend", "embedded")
+    assert ours.inv("revert", "--all", "--yes").returncode == 0
+    (copy.root / ".env").write_text(ours.settings())
+
+    refused = copy.inv("up", "--no-api", "--backend", "embedded")
+    untouched = ours.status()["migrations"]["pending"]
+    mended = copy.up("--no-api", "--backend", "embedded", "--reassign-ports")
+
+    assert refused.returncode == 1
+    assert ours.status()["identity"] in refused.stderr
+    assert "not this stack's" in refused.stderr
+    assert untouched == ["001_foundation", "002_membership"]
+    assert "using" in mended
+    assert ours.status()["migrations"]["pending"] == untouched
+    assert copy.status()["migrations"]["pending"] == []
+
+
+def test_two_first_ups_at_once_do_not_meet(make_checkout: Callable[..., Checkout]) -> None:
+    """Two clones brought up for the first time at the same moment end on different ports, both well."""
+    clones = [make_checkout("one"), make_checkout("two")]
+    example = (clones[0].root / ".env.example").read_text()
+    (clones[1].root / ".env.example").write_text(example)
+
+    runs = [clone.begin("up", "--backend", "embedded") for clone in clones]
+    said = [run.communicate(timeout=PATIENCE_SECONDS)[0] for run in runs]
+
+    assert [run.returncode for run in runs] == [0, 0], said
+    used = [port_of(clone, variable) for clone in clones for variable in envfile.VARIABLES]
+    assert len(set(used)) == len(used)
+    assert [clone.status()["well"] for clone in clones] == [True, True]
+
+
+def test_port_changed_by_hand_moves_the_server(checkout: Checkout) -> None:
+    """A port that the owner changes in `.env` is where the server and the API are after the next `up`."""
+    checkout.up()
+    wanted = {variable: ports.any_free() for variable in envfile.VARIABLES}
+    before = checkout.pids()
+    for variable, port in wanted.items():
+        old = port_of(checkout, variable)
+        checkout.replace(
+            f"{variable}={old}" if variable == "PORT" else f":{old}/",
+            f"PORT={port}" if variable == "PORT" else f":{port}/",
+        )
+
+    checkout.up()
+
+    after = checkout.status()
+    assert after["well"] is True
+    assert [after["services"][name]["port"] for name in ("postgres", "redis", "api")] == list(wanted.values())
+    assert not set(before.values()) & {service["pid"] for service in after["services"].values()}
+
+
+def test_environment_is_named_as_the_source(checkout: Checkout, port: int) -> None:
+    """A DATABASE_URL of the shell that leads to somebody's port is told to come from there."""
+    checkout.up("--no-api")
+
+    with socket.create_server(("127.0.0.1", port)):
+        failed = checkout.inv(
+            "up", "--no-api", environment={"DATABASE_URL": f"postgresql://u:secret@127.0.0.1:{port}/d"}
+        )
+
+    assert failed.returncode == 1
+    assert "DATABASE_URL comes from the environment: unset it" in failed.stderr
+    assert "secret" not in failed.stderr
+
+
+@pytest.fixture
+def port() -> int:
+    """A free port."""
+    return ports.any_free()
+
+
+def test_lock_file_is_no_hindrance(checkout: Checkout) -> None:
+    """What a killed command left in .sherpa keeps nobody from working."""
+    state = Path(checkout.root / ".sherpa")
+    state.mkdir(mode=0o700)
+    (state / "lock").write_text("99999\n")
+    (state / "stack.json").write_text('{"backe')
+    (state / "api.pid").write_text("1\n")
+
+    checkout.up()
+
+    assert checkout.status()["well"] is True

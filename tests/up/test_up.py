@@ -1,0 +1,113 @@
+"""One command brings everything up, a second run changes nothing, and `down` ends it."""
+
+import http.client
+import re
+import stat
+
+from tests.up.conftest import Checkout
+
+
+def get(url: str, path: str) -> int:
+    """The status of one request to the API."""
+    connection = http.client.HTTPConnection(url.removeprefix("http://"), timeout=10)
+    try:
+        connection.request("GET", path)
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
+def test_a_day_with_the_stack(checkout: Checkout) -> None:
+    """From a clone to a serving stack, again without a change, stopped and back with its data, and gone."""
+    first = checkout.up()
+    running = checkout.status()
+    settings, pids = checkout.settings(), checkout.pids()
+    assert "The stack is up (backend: embedded)" in first
+    assert running["well"] is True
+    assert running["migrations"] == {"applied": ["001_foundation", "002_membership"], "pending": []}
+    assert get(running["services"]["api"]["url"], "/health/ready") == 200
+    assert stat.S_IMODE((checkout.root / ".env").stat().st_mode) == 0o600
+
+    second = checkout.up()
+    assert "was up already, and nothing was changed" in second
+    assert (checkout.settings(), checkout.pids()) == (settings, pids)
+
+    checkout.query("CREATE TABLE kept AS SELECT 42 AS answer")
+    assert checkout.inv("redis-cli", "--command", "set kept 42").returncode == 0
+    assert checkout.inv("down").returncode == 0
+    stopped = checkout.status()
+    assert stopped["well"] is False
+    assert {each["pid"] for each in stopped["services"].values()} == {None}
+
+    checkout.up("--no-api")
+    assert "42" in checkout.query("SELECT answer FROM kept")
+    assert "42" in checkout.inv("redis-cli", "--command", "get kept").stdout
+    assert checkout.pids()["api"] is None
+
+    assert checkout.inv("down", "--volumes").returncode == 0
+    checkout.up("--no-api")
+    assert "0" in checkout.query("SELECT count(*) FROM pg_tables WHERE tablename = 'kept'")
+    assert checkout.settings() == settings
+
+
+def test_ends_with_a_table(checkout: Checkout) -> None:
+    """`up` says what runs, where, which backend and why, and how to stop it; each step has its duration."""
+    said = checkout.up("--no-api")
+
+    assert re.search(r"ok  postgres and redis started \(embedded\)  \d+\.\d\d s", said)
+    assert "backend embedded: Docker is" in said
+    assert re.search(
+        r"^  postgres  postgresql://sherpa:\*\*\*@127\.0\.0\.1:\d+/choice_sherpa  PostgreSQL 16",
+        said,
+        re.MULTILINE,
+    )
+    assert re.search(r"^  redis     redis://127\.0\.0\.1:\d+/0 +Valkey", said, re.MULTILINE)
+    assert "stop: uv run inv down" in said
+    assert "\x1b" not in said
+
+
+def test_says_nothing_secret(checkout: Checkout) -> None:
+    """No command shows the password, nor is it in a log."""
+    checkout.up()
+    password = checkout.settings().split("sherpa:")[1].split("@")[0]
+    for command in (["status"], ["status", "--json"], ["doctor"], ["doctor", "--json"], ["logs"]):
+        checkout.inv(*command)
+
+    assert len(checkout.ended) == 6
+    assert not [ended.args for ended in checkout.ended if password in ended.stdout + ended.stderr]
+
+
+def test_shows_logs(checkout: Checkout) -> None:
+    """`inv logs` shows every process's log, labelled, and `inv logs SERVICE` one of them."""
+    checkout.up()
+
+    everything = checkout.inv("logs")
+    one = checkout.inv("logs", "redis")
+
+    assert re.search(r"^postgres \| .*database system is ready", everything.stdout, re.MULTILINE)
+    assert re.search(r"^redis    \| .*Ready to accept connections", everything.stdout, re.MULTILINE)
+    assert re.search(r"^api      \| .*serving", everything.stdout, re.MULTILINE)
+    assert "Ready to accept connections" in one.stdout
+    assert "database system" not in one.stdout
+
+
+def test_wrong_use_exits_with_two(checkout: Checkout) -> None:
+    """A backend or a service that doesn't exist is wrong use, and the error names those that do."""
+    backend = checkout.inv("up", "--backend", "podman")
+    service = checkout.inv("logs", "mysql")
+
+    assert (backend.returncode, service.returncode) == (2, 2)
+    assert "auto, docker, embedded, external" in backend.stderr
+    assert "postgres, redis, api" in service.stderr
+
+
+def test_before_the_first_up(checkout: Checkout) -> None:
+    """Commands that need a stack say that there is none yet; `down` has nothing to do."""
+    codes = {
+        command: checkout.inv(command).returncode
+        for command in ("status", "psql", "redis-cli", "logs", "serve")
+    }
+
+    assert set(codes.values()) == {1}
+    assert all("uv run inv up" in ended.stderr for ended in checkout.ended)
+    assert checkout.inv("down").returncode == 0
