@@ -12,6 +12,8 @@ from sherpa.devstack.containers import DockerError
 
 DOCKERFILE = Path("infra/docker/Dockerfile")
 NO_REVISION = "no-revision"
+# Where the base image and the packages come from is the builder's affair: Docker takes what is set of these.
+FROM_ENVIRONMENT = ("PYTHON_IMAGE", "PIP_INDEX_URL")
 
 
 @dataclass(frozen=True)
@@ -45,11 +47,13 @@ def build(root: Path) -> Image:
             command += ["--tag", name]
         for name, value in _labels(root, project, image.revision).items():
             command += ["--label", f"org.opencontainers.image.{name}={value}"]
+        for name in FROM_ENVIRONMENT:
+            command += ["--build-arg", name]
         if subprocess.run([*command, str(root)], check=False, stdin=subprocess.DEVNULL).returncode:
             raise DockerError(
                 f"The image {image.reference} could not be built; Docker's words stand above.",
-                remedy="If a hash or a version does not fit, run `inv lock`. If the base image can't be had, "
-                "docs/deployment.md says how to name another one.",
+                remedy="If a hash or a version does not fit: inv lock. If base image or packages can't be had, "
+                "PYTHON_IMAGE and PIP_INDEX_URL name other sources: docs/deployment.md",
             )
         return replace(image, id=id_file.read_text().strip())
 
