@@ -52,8 +52,8 @@ def build(root: Path) -> Image:
         if subprocess.run([*command, str(root)], check=False, stdin=subprocess.DEVNULL).returncode:
             raise DockerError(
                 f"The image {image.reference} could not be built; Docker's words stand above.",
-                remedy="If a hash or a version does not fit: inv lock. If base image or packages can't be had, "
-                "PYTHON_IMAGE and PIP_INDEX_URL name other sources: docs/deployment.md",
+                remedy="If a hash or a version does not fit: inv lock. Where the base image or packages are "
+                "out of reach, PYTHON_IMAGE and PIP_INDEX_URL name other sources: docs/deployment.md",
             )
         return replace(image, id=id_file.read_text().strip())
 
