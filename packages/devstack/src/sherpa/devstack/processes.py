@@ -167,13 +167,15 @@ def titled(beginning: str) -> list[psutil.Process]:
 
 
 def listens(process: psutil.Process, port: int) -> bool:
-    """Whether this process, or a child of it, is the one that listens on a TCP port."""
-    with contextlib.suppress(psutil.Error):
-        for each in (process, *process.children(recursive=True)):
-            for socket in each.net_connections(kind="tcp"):
-                if socket.status == psutil.CONN_LISTEN and socket.laddr.port == port:
-                    return True
-    return False
+    """Whether this process, or a child of it, listens on a TCP port; where we may not look, we believe it."""
+    try:
+        family = (process, *process.children(recursive=True))
+        sockets = [socket for each in family for socket in each.net_connections(kind="tcp")]
+    except psutil.AccessDenied:
+        return True
+    except psutil.NoSuchProcess:
+        return False
+    return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in sockets)
 
 
 def has_ended(process: psutil.Process) -> bool:
