@@ -128,7 +128,7 @@ def test_the_example_never_passes_for_production() -> None:
 
 
 def test_the_example_with_everything_uncommented_is_sound() -> None:
-    """The forms shown for keys and IDs are of the right kind, so that filling them in is all there is to do."""
+    """The forms shown for keys and IDs are of the right kind: filling them in is all there is to do."""
     values = dict(example_lines(commented=True)) | dict(example_lines(commented=False))
     values["FEATURE_EXAMPLE"] = values.pop("FEATURE_*")
 

@@ -47,6 +47,7 @@ def faults(section: type, environ: dict[str, str]) -> dict[str, str]:
                 "https://*.x",
                 "ftp://x",
                 "null",
+                "https://x:99999",
                 "https://u@x",
             ],
             ["*", "https://app.choice.test", "http://localhost:3000 , https://x", "http://[::1]:3000"],

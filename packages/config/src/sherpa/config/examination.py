@@ -10,6 +10,7 @@ from sherpa.config.errors import Fault
 from sherpa.config.masking import mask_text
 from sherpa.config.placeholders import is_placeholder
 from sherpa.config.reader import Reader
+from sherpa.config.secret import MASK
 from sherpa.config.sections.server import ServerSettings
 from sherpa.config.sources import FILE_SUFFIX, NOWHERE, Found, Sources
 
@@ -112,8 +113,8 @@ def _wrong(variable: Variable, found: Found, problems: Mapping[str, str]) -> str
 def _own_faults(entries: list[Entry]) -> Iterator[Fault]:
     for entry in entries:
         if entry.wrong:
-            text = entry.shown if entry.found.text else ""
-            yield entry.fault(f"'{text}': {entry.wrong}" if text else entry.wrong)
+            shown = entry.found.text and entry.shown != MASK
+            yield entry.fault(f"'{entry.shown}': {entry.wrong}" if shown else entry.wrong)
 
 
 def _broken_rules(sections: tuple[type, ...], entries: list[Entry]) -> Iterator[Fault]:

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
+from ipaddress import ip_address
 from urllib.parse import SplitResult, urlsplit
 
 from environs import Env, validate
@@ -44,14 +45,15 @@ def parsed[T](name: str, right: str, parse: Callable[[str], T], *, secret: bool 
 def integer(minimum: int, maximum: int | None = None) -> Kind[int]:
     """Return the kind of whole numbers from `minimum` to `maximum`."""
     right = f"a whole number from {minimum} to {maximum}" if maximum else f"a whole number, {minimum} or more"
-    return Kind("integer", right, lambda env, name: env.int(name, validate=validate.Range(minimum, maximum)))
+    check = validate.Range(minimum, maximum)
+    return Kind("integer", right, lambda env, name: env.int(_plain(env, name), validate=check))
 
 
 def seconds(*, zero: bool = False) -> Kind[float]:
     """Return the kind of durations in seconds: positive, or also 0 where that has a meaning."""
     check = validate.Range(0, min_inclusive=zero)
     right = "a number of seconds, 0 or more" if zero else "a number of seconds above 0"
-    return Kind("seconds", right, lambda env, name: env.float(name, validate=check))
+    return Kind("seconds", right, lambda env, name: env.float(_plain(env, name), validate=check))
 
 
 def boolean() -> Kind[bool]:
@@ -62,7 +64,13 @@ def boolean() -> Kind[bool]:
 def choice[E: StrEnum](words: type[E]) -> Kind[E]:
     """Return the kind of variables that take one of an enum's words."""
     right = f"one of {', '.join(words)}"
-    return Kind("choice", right, lambda env, name: env.enum(name, enum=words, by_value=True))
+
+    def parse(value: str) -> E:
+        if value not in set(words):
+            raise InvalidValueError("is none of the known words")
+        return words(value)
+
+    return parsed("choice", right, parse)
 
 
 def text(right: str) -> Kind[str]:
@@ -73,7 +81,7 @@ def text(right: str) -> Kind[str]:
 def host() -> Kind[str]:
     """Return the kind of addresses to listen on."""
     right = "an IP address or a host name, such as 127.0.0.1"
-    return parsed("host", right, lambda value: _matching(_HOST_NAME, value, "is no host"))
+    return parsed("host", right, _host)
 
 
 def email_address() -> Kind[str]:
@@ -108,6 +116,13 @@ def directives() -> Kind[LogDirectives]:
     """Return the kind of LOG_LEVEL."""
     right = f"levels such as info,sherpa=debug; a level is one of {', '.join(LEVELS)}"
     return parsed("directives", right, LogDirectives.parse)
+
+
+def _plain(env: Env, name: str) -> str:
+    """Return the name, once its text is sure to hold none of the digits and signs that only Python reads."""
+    if not re.fullmatch(r"[0-9A-Za-z.+-]*", env.str(name)):
+        raise InvalidValueError("not a plain number")
+    return name
 
 
 def _one_line(value: str) -> str:
@@ -158,12 +173,29 @@ def _split(value: str) -> SplitResult | None:
         return None
 
 
+def _host(value: str) -> str:
+    if re.fullmatch(r"[\d.]+|.*:.*", value) and not _is_address(value):
+        raise InvalidValueError("looks like an IP address, but is none")
+    return _matching(_HOST_NAME, value, "is no host")
+
+
+def _is_address(value: str) -> bool:
+    try:
+        ip_address(value)
+    except ValueError:
+        return False
+    return True
+
+
 def _items(value: str) -> list[str]:
     return [item.strip() for item in value.split(",") if item.strip()]
 
 
 def _origin(item: str) -> str:
-    if item != "*" and not _ORIGIN.fullmatch(item.lower()):
+    if item == "*":
+        return item
+    split = _split(item.lower())
+    if split is None or not _ORIGIN.fullmatch(item.lower()):
         raise InvalidValueError(
             "holds something that is no origin (scheme and host, no path, no closing slash)"
         )
