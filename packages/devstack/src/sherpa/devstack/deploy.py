@@ -75,8 +75,8 @@ def _deploy(root: Path) -> None:
     print(
         f"\n  API    http://{api_host(stack)}:{stack.settings.server.port}  (ready: /health/ready)"
         f"\n  image  {built.reference}"
-        f"\n  logs   docker logs --follow {stack.identity}-{Service.API}-1"
-        "\n  stop   inv down  (the data stays)"
+        "\n  logs   uv run inv logs api --follow"
+        "\n  stop   uv run inv down  (the data stays)"
     )
 
 

@@ -38,10 +38,12 @@ def show(stack: Stack, services: list[Service], out: TextIO, *, follow: bool) ->
 
 
 def _source(stack: Stack, service: Service, *, follow: bool) -> Path | Command | None:
-    if service is Service.API:
-        log = ApiProcess(stack.root).log
-        return log if log.exists() else None
-    return present_backend(stack).log(service, follow=follow)
+    backend = present_backend(stack)
+    if service in backend.states():
+        # The API is there, too, when `inv deploy` runs it.
+        return backend.log(service, follow=follow)
+    log = ApiProcess(stack.root).log
+    return log if log.exists() else None
 
 
 def _copy(lines: Iterator[str], label: str, out: TextIO) -> None:

@@ -62,9 +62,8 @@ def describe(root: Path) -> Description:
     answers = asyncio.run(ask_servers(stack))
     states = backend.states()
     rows = [_server_row(stack, backend, answers[service], states[service]) for service in SERVERS]
-    return Description(
-        stack, backend.name, (*rows, _api_row(stack)), _trusted(stack, backend, answers[Service.POSTGRES])
-    )
+    rows.append(_api_row(stack, states.get(Service.API)))
+    return Description(stack, backend.name, tuple(rows), _trusted(stack, backend, answers[Service.POSTGRES]))
 
 
 def present_backend(stack: Stack) -> Backend:
@@ -135,19 +134,23 @@ def _server_row(stack: Stack, backend: Backend, answer: Answer, state: ServiceSt
     )
 
 
-def _api_row(stack: Stack) -> Row:
+def _api_row(stack: Stack, deployed: ServiceState | None) -> Row:
+    """The process of `inv up`, else the container of `inv deploy`."""
     api = ApiProcess(stack.root)
     process = api.find()
+    state = deployed or ServiceState(Service.API, "stopped")
+    if process:
+        state = ServiceState(Service.API, "running", pid=process.pid)
     answer = api.ask(stack) if process else ask_api(stack)
     return Row(
         Service.API,
-        "running" if process else "stopped",
-        process.pid if process else None,
-        None,
+        state.state,
+        state.pid,
+        state.container,
         stack.settings.server.port,
         api_url(stack),
         "",
-        _api_health(answer, runs=process is not None),
+        _api_health(answer, runs=state.running),
         answer.milliseconds,
     )
 
