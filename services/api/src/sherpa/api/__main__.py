@@ -5,6 +5,7 @@ import sys
 from collections.abc import Sequence
 
 from sherpa.api.app import create_app
+from sherpa.api.errors import StartupError
 from sherpa.api.reload import serve_reloading
 from sherpa.api.server import EXIT_FAILED, serve
 from sherpa.api.settings import ApiSettings
@@ -30,6 +31,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_WRONG_USE
     try:
         return serve_reloading() if options.reload else serve(create_app, settings)
+    except StartupError as error:
+        _log.critical(str(error))
+        return EXIT_FAILED
     except Exception as error:  # noqa: BLE001 — a bug of ours should end in the log, too, in one line
         _log.critical("the process failed", exc_info=error)
         return EXIT_FAILED
