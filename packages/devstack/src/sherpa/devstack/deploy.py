@@ -47,6 +47,9 @@ def _guard(work: Callable[[], None]) -> int:
     except (StackError, ConfigError) as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("\nInterrupted. What was started goes on; `uv run inv deploy` continues.", file=sys.stderr)
+        return 1
     return 0
 
 
