@@ -93,7 +93,7 @@ def faults(section: type, environ: dict[str, str]) -> dict[str, str]:
             ["sk_test_1", "sk_live_1"],
         ),
         (PaymentSettings, "STRIPE_WEBHOOK_SECRET", ["sk_live_1", "whsec_"], ["whsec_1"]),
-        (EmailSettings, "RESEND_API_KEY", ["key", "re_", "re_a\tb"], ["re_1"]),
+        (EmailSettings, "RESEND_API_KEY", ["key", "re_", "re_a\tb", "re_ä"], ["re_1"]),
         (EmailSettings, "EMAIL_FROM", ["hello", "a@b", "A <a@b.test>", "a@b.test, c@d.test"], ["a+b@c.test"]),
         (EmailSettings, "EMAIL_FROM_NAME", ["a\nBcc: b@c.test"], ["Zoë & friends"]),
         (LoggingSettings, "LOG_LEVEL", ["loud", "info,debug"], ["INFO", "info,sherpa=debug,asyncpg=warning"]),

@@ -4,19 +4,22 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-from ipaddress import ip_address
-from urllib.parse import SplitResult, urlsplit
 
 from environs import Env, validate
 
 from sherpa.config.directives import LEVELS, LogDirectives
 from sherpa.config.errors import InvalidValueError
+from sherpa.config.parsers import (
+    one_line,
+    read_email_address,
+    read_host,
+    read_https_url,
+    read_key,
+    read_origins,
+    read_service_url,
+)
 from sherpa.config.secret import Secret
 from sherpa.config.url import ServiceUrl
-
-_ADDRESS = re.compile(r"[^@\s,<>\"]+@[\w-]+(\.[\w-]+)+", re.ASCII)
-_HOST_NAME = re.compile(r"[\w.-]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", re.ASCII)
-_ORIGIN = re.compile(r"https?://([\w-]+(\.[\w-]+)*|\[[0-9a-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,41 +78,43 @@ def choice[E: StrEnum](words: type[E]) -> Kind[E]:
 
 def text(right: str) -> Kind[str]:
     """Return the kind of one-line texts."""
-    return parsed("text", right, _one_line)
+    return parsed("text", right, one_line)
 
 
 def host() -> Kind[str]:
     """Return the kind of addresses to listen on."""
     right = "an IP address or a host name, such as 127.0.0.1"
-    return parsed("host", right, _host)
+    return parsed("host", right, read_host)
 
 
 def email_address() -> Kind[str]:
     """Return the kind of bare e-mail addresses."""
     right = "an address such as hello@example.com"
-    return parsed("address", right, lambda value: _matching(_ADDRESS, value, "is no e-mail address"))
+    return parsed("address", right, read_email_address)
 
 
 def service_key(prefix: str = "") -> Kind[Secret]:
     """Return the kind of keys handed out by a service, which begin with that service's prefix."""
     right = f"the key that begins with {prefix}" if prefix else "the key, on one line"
-    return parsed("secret", right, lambda value: _key(value, prefix), secret=True)
+    return parsed("secret", right, lambda value: read_key(value, prefix), secret=True)
 
 
 def service_url(*schemes: str, example: str) -> Kind[ServiceUrl]:
     """Return the kind of a service's address, which may hold a password."""
-    return parsed("url", f"a URL such as {example}", lambda value: _service(value, schemes), secret=True)
+    return parsed(
+        "url", f"a URL such as {example}", lambda value: read_service_url(value, schemes), secret=True
+    )
 
 
 def https_url() -> Kind[str]:
     """Return the kind of public base URLs; a trailing slash is dropped."""
-    return parsed("url", "a URL such as https://auth.example.com", _https_url)
+    return parsed("url", "a URL such as https://auth.example.com", read_https_url)
 
 
 def origins() -> Kind[tuple[str, ...]]:
     """Return the kind of lists of browser origins; `*` stands for any."""
     right = "origins such as https://app.example.com, separated by commas, or *"
-    return parsed("list", right, lambda value: tuple(_origin(item) for item in _items(value)))
+    return parsed("list", right, read_origins)
 
 
 def directives() -> Kind[LogDirectives]:
@@ -119,84 +124,8 @@ def directives() -> Kind[LogDirectives]:
 
 
 def _plain(env: Env, name: str) -> str:
-    """Return the name, once its text is sure to hold none of the digits and signs that only Python reads."""
+    """Return the name, once its text is sure to hold no number that only Python would read."""
+    # int() takes 8_0 and ٨٠ for 80; nobody else who reads the same variable does.
     if not re.fullmatch(r"[0-9A-Za-z.+-]*", env.str(name)):
         raise InvalidValueError("not a plain number")
     return name
-
-
-def _one_line(value: str) -> str:
-    if not value.isprintable():
-        raise InvalidValueError("contains a line break or a control character")
-    return value
-
-
-def _matching(pattern: re.Pattern[str], value: str, wrong: str) -> str:
-    if not pattern.fullmatch(value):
-        raise InvalidValueError(wrong)
-    return value
-
-
-def _key(value: str, prefix: str) -> Secret:
-    if not value.isprintable() or " " in value:
-        raise InvalidValueError("contains a space or a control character")
-    if not value.startswith(prefix):
-        raise InvalidValueError(f"does not begin with {prefix}")
-    if value == prefix:
-        raise InvalidValueError(f"has nothing after {prefix}")
-    return Secret(value)
-
-
-def _service(value: str, schemes: tuple[str, ...]) -> ServiceUrl:
-    url = ServiceUrl.parse(value)
-    if url.scheme not in schemes:
-        raise InvalidValueError(f"has the scheme {url.scheme}, not {' or '.join(schemes)}")
-    return url
-
-
-def _https_url(value: str) -> str:
-    split = _split(value)
-    if split is None or split.scheme != "https":
-        raise InvalidValueError("is no https:// URL")
-    if not _HOST_NAME.fullmatch(split.hostname or "") or "@" in split.netloc:
-        raise InvalidValueError("needs a host, and no user or password")
-    if split.query or split.fragment:
-        raise InvalidValueError("must not have a ? or # part")
-    return value.rstrip("/")
-
-
-def _split(value: str) -> SplitResult | None:
-    try:
-        split = urlsplit(_one_line(value))
-        return split if split.port != 0 else None
-    except ValueError:  # its message may quote a password that strayed in here
-        return None
-
-
-def _host(value: str) -> str:
-    if re.fullmatch(r"[\d.]+|.*:.*", value) and not _is_address(value):
-        raise InvalidValueError("looks like an IP address, but is none")
-    return _matching(_HOST_NAME, value, "is no host")
-
-
-def _is_address(value: str) -> bool:
-    try:
-        ip_address(value)
-    except ValueError:
-        return False
-    return True
-
-
-def _items(value: str) -> list[str]:
-    return [item.strip() for item in value.split(",") if item.strip()]
-
-
-def _origin(item: str) -> str:
-    if item == "*":
-        return item
-    split = _split(item.lower())
-    if split is None or not _ORIGIN.fullmatch(item.lower()):
-        raise InvalidValueError(
-            "holds something that is no origin (scheme and host, no path, no closing slash)"
-        )
-    return item.lower()
