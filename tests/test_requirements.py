@@ -47,7 +47,7 @@ def test_nothing_of_development_is_shipped() -> None:
     """No test tool, task runner or local server is among what the image installs."""
     shipped = pins((ROOT / "requirements/api.txt").read_text())
 
-    assert {"granian", "starlette", "asyncpg", "piccolo", "redis"} <= shipped.keys()
+    assert {"starlette", "asyncpg", "piccolo", "redis"} <= shipped.keys()
     assert set() == NOT_SHIPPED & shipped.keys()
 
 
