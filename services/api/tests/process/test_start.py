@@ -163,6 +163,18 @@ def is_json(line: str) -> bool:
         return False
 
 
+@pytest.mark.parametrize(("directives", "shown"), [("info", False), ("info,granian=debug", True)])
+def test_lines_of_the_server_below_are_for_who_asks(
+    start: Any, directives: str, shown: bool, product: Any
+) -> None:
+    """The server below repeats what we say: its lines come by its name in LOG_LEVEL, in our shape."""
+    served = start(product, LOG_LEVEL=directives).wait_until_logged("listening")
+    served.wait_until_logged("database not ready")
+
+    loggers = {event["logger"] for event in served.events}
+    assert shown == ("_granian" in loggers)
+
+
 def test_settings_come_from_the_folder(
     start: Any, product: Any, addresses: dict[str, str], tmp_path: Path
 ) -> None:

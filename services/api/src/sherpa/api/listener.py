@@ -4,6 +4,7 @@ Granian itself binds with SO_REUSEPORT, by which a second process would share th
 """
 
 import errno
+import logging
 import resource
 import socket
 from collections.abc import Callable
@@ -12,7 +13,6 @@ from typing import Any, cast
 from granian._granian import SocketHolder
 from granian.constants import HTTPModes, Interfaces
 from granian.http import HTTP1Settings
-from granian.log import LogLevels
 from granian.server.embed import Server
 from starlette.types import ASGIApp
 
@@ -26,7 +26,7 @@ BACKLOG = 1_024
 MOST_CONNECTIONS = 8_192
 DESCRIPTORS_KEPT = 128  # for PostgreSQL, Redis, files and what the libraries open
 
-# Its INFO lines repeat ours, and one warning calls embedding experimental: docs/decisions/0071 answers it.
+# Set up as it likes, granian would replace the handlers of its loggers; this changes nothing.
 _GRANIAN_LOG = {
     "version": 1,
     "incremental": True,
@@ -68,10 +68,12 @@ class Listener(Server):
             http1_settings=HTTP1Settings(
                 header_read_timeout=int(HEADER_SECONDS * 1000), max_buffer_size=HEADER_BYTES
             ),
-            log_level=LogLevels.error,
             log_dictconfig=_GRANIAN_LOG,
         )
         self._bound = bound
+        # Its INFO lines repeat ours, and a warning calls embedding experimental (docs/decisions/0071):
+        # they are for those who ask for them by name, `granian=debug`.
+        logging.getLogger("_granian").setLevel(logging.getLogger("granian").level or logging.ERROR)
 
     def _init_shared_socket(self) -> None:
         # The constructor is missing in granian's type stub: (descriptor, is a Unix socket, backlog).
