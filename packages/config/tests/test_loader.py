@@ -227,7 +227,13 @@ def test_flags_are_read_from_every_source() -> None:
     """Any FEATURE_ name is a flag, by its name in small letters; one that is not set is off."""
     Path(".env").write_text("FEATURE_FROM_DOTENV=no\nFEATURE_EMPTY=\n")
     Path("flag").write_text("on\n")
-    environ = {"FEATURE_DARK_MODE": "true", "FEATURE_FROM_FILE_FILE": "flag", "FEATURE_": "true"}
+    Path("blank").write_text("\n")
+    environ = {
+        "FEATURE_": "true",
+        "FEATURE_DARK_MODE": "true",
+        "FEATURE_FROM_FILE_FILE": "flag",
+        "FEATURE_FROM_BLANK_FILE": "blank",
+    }
 
     features = load(FeatureSettings, environ=environ, dotenv=Path(".env"))
 

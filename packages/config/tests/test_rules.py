@@ -257,6 +257,13 @@ def test_a_random_key_is_no_placeholder(key: str, everything: dict[str, str]) ->
     assert {} == faults(PaymentSettings, everything | {"STRIPE_API_KEY": key})
 
 
+def test_an_honest_host_is_no_placeholder() -> None:
+    """Words that stand for nothing in a key may well be a site's name."""
+    environ = PRODUCTION | {"CORS_ORIGINS": "https://todo.choice.test,https://your-say.test"}
+
+    assert {} == faults(ServerSettings, environ)
+
+
 def test_production_holds_for_processes_without_a_server() -> None:
     """ENVIRONMENT counts, and must be sound, also for a process that does not ask for its section."""
     environ = {"DATABASE_URL": PG, "ENVIRONMENT": "prod"}

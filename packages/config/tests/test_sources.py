@@ -101,7 +101,7 @@ def test_an_unreadable_file_is_a_problem_not_a_fall_through(path: str, problem: 
 
 
 def test_a_forbidden_file_is_a_problem() -> None:
-    """A file that this process may not read is told; root, who may read every file, is nobody for a moment."""
+    """A file that this process may not read is told (root, who may read all, is nobody for a moment)."""
     Path("secret.txt").touch(mode=0o000)
     sources = Sources.open({f"{NAME}_FILE": "secret.txt"}, None)
     user = os.geteuid()

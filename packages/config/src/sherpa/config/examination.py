@@ -87,7 +87,9 @@ def _members(variable: Variable, sources: Sources) -> list[Variable]:
     if not variable.family:
         return [variable]
     names = {name.removesuffix(FILE_SUFFIX) for group in sources.names() for name in group}
-    return [variable.named(name) for name in sorted(names) if variable.owns(name)]
+    members = [variable.named(name) for name in sorted(names) if variable.owns(name)]
+    # A _FILE may point to an empty file: such a member is as good as none.
+    return [member for member in members if sources.find(member.name) != Found()]
 
 
 def _read(variables: list[Variable], sources: Sources) -> list[Entry]:

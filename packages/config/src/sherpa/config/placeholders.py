@@ -2,9 +2,10 @@
 
 import re
 
-_BLANKS = r"x{3,}|change[-_]?me|replace[-_]?me|place[-_]?holder|todo|fixme"
+_BLANKS = r"x{3,}|change[-_]?me|replace[-_]?me|place[-_]?holder"
 _PLACEHOLDER = re.compile(rf"(?<![a-z0-9])({_BLANKS})(?![a-z0-9])|<[^<>]*>|\.\.\.|…|\*\*\*", re.IGNORECASE)
-_SECRET_PLACEHOLDER = re.compile(r"(?<![a-z0-9])your[-_ ]", re.IGNORECASE)
+# Words that an honest host or name may have, but no key.
+_SECRET_PLACEHOLDER = re.compile(r"(?<![a-z0-9])(your[-_ ]|(todo|fixme)(?![a-z0-9]))", re.IGNORECASE)
 
 
 def is_placeholder(text: str, *, secret: bool) -> bool:
