@@ -4,13 +4,18 @@ import pytest
 
 from sherpa.db.errors import ConstraintError, DatabaseError
 
+# The migrations' errors take facts, and have tests of their own.
+MODULES = {"sherpa.db.errors", "sherpa.db.constraints"}
+
 
 def all_below(error: type[DatabaseError]) -> list[type[DatabaseError]]:
     """Return the error's subclasses, all the way down."""
     return [below for child in error.__subclasses__() for below in (child, *all_below(child))]
 
 
-@pytest.mark.parametrize("error", all_below(DatabaseError))
+@pytest.mark.parametrize(
+    "error", [error for error in all_below(DatabaseError) if error.__module__ in MODULES]
+)
 def test_docstring_is_default_message(error: type[DatabaseError]) -> None:
     """Raised without a message, an error says the first sentence of its docstring."""
     assert str(error()) == (error.__doc__ or "").strip().split("\n")[0]

@@ -269,7 +269,9 @@ async def test_close_waits_for_work(
     assert 1 == await connection.fetchval("SELECT count(*) FROM done")
 
 
-async def test_close_ends_work_after_grace(database_settings: DatabaseSettings) -> None:
+async def test_close_ends_work_after_grace(
+    database_settings: DatabaseSettings, connection: asyncpg.Connection
+) -> None:
     """Work that goes on is cut off: close() returns, the work gets an error, later work is refused."""
     database = open_with(database_settings)
     await database.open()
@@ -286,6 +288,7 @@ async def test_close_ends_work_after_grace(database_settings: DatabaseSettings) 
 
     with pytest.raises(ConnectionLostError):
         await task
+    await connection.execute(f"SELECT pg_terminate_backend(pid, 5000) {OURS}", NAME)  # it would sleep on
     assert PoolStats(size=0, idle=0, in_use=0, min=1, max=5) == database.pool_stats()
 
 

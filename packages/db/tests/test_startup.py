@@ -134,6 +134,7 @@ async def test_failed_open_leaves_no_session(
         (asyncpg.ConnectionDoesNotExistError("closed"), DatabaseUnavailableError),
         (ConnectionRefusedError(111, "refused"), DatabaseUnavailableError),
         (TimeoutError(), DatabaseUnavailableError),
+        (ssl.SSLEOFError("cut off in the handshake"), DatabaseUnavailableError),
         (asyncpg.InvalidPasswordError("no"), DatabaseRefusedError),
         (asyncpg.InvalidAuthorizationSpecificationError("no pg_hba.conf entry"), DatabaseRefusedError),
         (asyncpg.InvalidCatalogNameError("no"), DatabaseRefusedError),

@@ -23,6 +23,10 @@ from sherpa.db.transaction import Transaction
 INSERT = "INSERT INTO items VALUES ($1)"
 COUNT = "SELECT count(*) FROM items"
 COMMITTING = "FROM pg_stat_activity WHERE datname = current_database() AND query = 'COMMIT;'"
+END_SLEEP = """
+    SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
+    WHERE datname = current_database() AND wait_event = 'PgSleep'
+"""
 END_COMMIT = f"SELECT pg_terminate_backend(pid, 5000) {COMMITTING}"
 
 
@@ -184,6 +188,22 @@ async def test_piccolos_savepoints_work(database: Database, ids: Ids) -> None:
     assert [2] == await ids.committed()
 
 
+async def test_unanswered_savepoint_loses_transaction(
+    database: Database, ids: Ids, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Where a savepoint can't be returned to, the block's error arrives, and nothing at all is committed."""
+    monkeypatch.setattr(pool, "ANSWER_TIMEOUT_SECONDS", 0.0)
+
+    with pytest.raises(ConnectionLostError):
+        async with database.transaction() as transaction:
+            await transaction.connection.execute(INSERT, 1)
+            with pytest.raises(KeyError):
+                async with database.savepoint():
+                    raise KeyError
+
+    assert ([], 0) == (await ids.committed(), database.pool_stats().in_use)
+
+
 async def test_savepoint_needs_transaction(database: Database) -> None:
     """A savepoint outside of a transaction is refused."""
     with pytest.raises(TransactionMisuseError, match="open one around it"):
@@ -316,6 +336,7 @@ async def test_commit_beside_running_statement(database: Database, ids: Ids) -> 
 
     assert running is not None
     await asyncio.gather(running, return_exceptions=True)
+    await ids.connection.execute(END_SLEEP)  # the server would sleep on
     assert ([], 0) == (await ids.committed(), database.pool_stats().in_use)
 
 

@@ -19,6 +19,8 @@ _REFUSALS: Final[dict[str, str]] = {
 """SQLSTATE of a refused login → what to do about it."""
 
 _TLS_ADVICE = "Correct it, the file of trusted ones (PGSSLROOTCERT), or DATABASE_SSL_MODE."
+# A handshake that is cut off is the way of a server, or a proxy before it, that restarts.
+_CUT_OFF = (ssl.SSLEOFError, ssl.SSLZeroReturnError, ssl.SSLSyscallError)
 _NO_TLS = "rejected SSL upgrade"
 _POOLER_PARAMETER = "unsupported startup parameter"
 
@@ -50,7 +52,7 @@ def _refusal(error: Exception) -> str | None:
             return f"A pooler refused: {error.args[0]}. Set DATABASE_STATEMENT_CACHE_SIZE=0 behind PgBouncer."
         case asyncpg.ClientConfigurationError() | FileNotFoundError() | PermissionError():
             return f"The certificates to be trusted can't be read: {error}. {_TLS_ADVICE}"
-        case ssl.SSLError():
+        case ssl.SSLError() if not isinstance(error, _CUT_OFF):
             return f"Its certificate is not accepted: {error}. {_TLS_ADVICE}"
         case ConnectionError() if _NO_TLS in str(error):
             return "It speaks no TLS: switch it on there, or set DATABASE_SSL_MODE to prefer or disable."

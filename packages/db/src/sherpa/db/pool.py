@@ -155,9 +155,7 @@ class ConnectionPool:
     def _late(self) -> DatabaseError:
         stats, waited = self.stats(), self.settings.acquire_timeout_seconds
         if stats.in_use < stats.max:
-            return DatabaseUnavailableError(
-                f"PostgreSQL at {self.server} accepted no new connection within {waited:g} s."
-            )
+            return DatabaseUnavailableError(f"PostgreSQL at {self.server} accepted no connection in time.")
         return PoolTimeoutError(
             f"No database connection became free within {waited:g} s: all {stats.max} are in use."
             " Look for long transactions in pg_stat_activity, or raise DATABASE_MAX_CONNECTIONS."

@@ -152,9 +152,9 @@ class Transaction(PostgresTransaction):
             await self._undo(point)
             raise
 
-    def _check_whole(self, *, since: Savepoint | None = None) -> None:
+    def _check_whole(self, *, since: Savepoint) -> None:
         """Raise TransactionFailedError where a joined block failed and its error was swallowed."""
-        if self.failure is not (since.failure if since else None):
+        if self.failure is not since.failure:
             raise TransactionFailedError from self.failure
 
     async def _start(self) -> None:
@@ -233,16 +233,18 @@ class Transaction(PostgresTransaction):
             log.warning("database session ended in place of ROLLBACK", exc_info=error)
 
     async def _undo(self, point: Savepoint) -> None:
-        """Return to the savepoint; where that fails, the whole transaction is lost."""
-        if self._connection is None or not pool.is_alive(self._connection):
+        """Return to the savepoint; where that fails, the session ends, and with it the whole transaction."""
+        if self._ended or self._connection is None or not pool.is_alive(self._connection):
             return
         try:
             async with asyncio.timeout(pool.ANSWER_TIMEOUT_SECONDS):
                 await point.rollback_to()
                 await point.release()
-        except BaseException:
+        except BaseException as error:
             self.engine.connections.discard(self._connection)
-            raise
+            if not isinstance(error, Exception):
+                raise
+            log.warning("database session ended in place of ROLLBACK TO", exc_info=error)
 
 
 def _is_answer(error: Exception) -> bool:
