@@ -107,8 +107,11 @@ def test_production_is_not_migrated(checkout: Checkout, others: Others) -> None:
     checkout.replace("ENVIRONMENT=development", "ENVIRONMENT=staging")
 
     said = checkout.up("--no-api")
+    failed = checkout.inv("up")
 
     assert "2 migrations pending; to apply them: inv migrate" in said
+    assert failed.returncode == 1
+    assert "lacks 001_foundation, 002_membership, so no API gets ready" in failed.stderr
     assert "0" in checkout.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
 
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from sherpa.devstack import envfile, memory, servers
 from sherpa.devstack.apiprocess import ApiProcess
 from sherpa.devstack.backends.choice import AUTO, BACKENDS, Choice, choose
-from sherpa.devstack.errors import PortTakenError
+from sherpa.devstack.errors import PortTakenError, StackError
 from sherpa.devstack.ownership import api_conflict, conflict, is_ours, require_none
 from sherpa.devstack.probe import Answer, ApiAnswer, ask_servers
 from sherpa.devstack.progress import Progress
@@ -106,6 +106,11 @@ def _converge(stack: Stack, request: Request, progress: Progress) -> Outcome:
         # It takes a second to load and waits for the schema by itself, so the migrations run meanwhile.
         api.ensure_started(stack, progress)
     migrations = bring_to_head(stack, choice.backend.name, postgres, progress)
+    if request.api and not migrations.at_head:
+        raise StackError(
+            f"{stack.url(Service.POSTGRES)} lacks {', '.join(migrations.pending)}, so no API gets ready.",
+            remedy="Apply what is pending, if you may, and go on: uv run inv migrate && uv run inv up",
+        )
     answers = {**answers, Service.POSTGRES: replace(postgres, migrations=migrations)}
     return Outcome(stack, choice, answers, api.ensure_ready(stack, progress) if request.api else None)
 

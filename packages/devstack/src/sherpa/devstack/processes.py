@@ -184,9 +184,12 @@ def has_ended(process: psutil.Process) -> bool:
         ended = process.status() == psutil.STATUS_ZOMBIE
     except psutil.NoSuchProcess:
         return True
-    if ended:
-        _reap()
-    return ended
+    if not ended:
+        return False
+    # A process whose first thread is done counts as a zombie, while its last one may still hold the port:
+    # of our own children we know better.
+    _reap()
+    return all(child.pid != process.pid for child in _children)
 
 
 def read_pid(file: Path) -> int | None:

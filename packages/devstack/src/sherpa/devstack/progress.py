@@ -16,7 +16,9 @@ class Progress:
     """Steps of one command, one below the other. `did` says whether any step has changed something."""
 
     def __init__(self, stream: TextIO | None = None) -> None:
-        self._console = Console(file=stream or sys.stdout, highlight=False, soft_wrap=True, markup=False)
+        self._console = Console(
+            file=stream or sys.stdout, highlight=False, soft_wrap=True, markup=False, emoji=False
+        )
         self.did = False
 
     @contextmanager

@@ -99,7 +99,8 @@ def _once(account: Account, name: str, fill: Callable[[Path], None]) -> Path:
         _sweep(account.binaries)
         work = Path(tempfile.mkdtemp(prefix=".unpack-", dir=account.binaries))
         fill(work)
-        work.chmod(0o755)
+        if account.switch:
+            _let_others_read(work)
         _publish(work, target)
     except OSError as error:
         raise UnusableAccountError(
@@ -108,6 +109,14 @@ def _once(account: Account, name: str, fill: Callable[[Path], None]) -> Path:
         ) from error
     account.require_reach(target)
     return target
+
+
+def _let_others_read(tree: Path) -> None:
+    """Undo what our umask took away: somebody else runs these programs."""
+    for path in (tree, *tree.rglob("*")):
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | 0o044 | (0o011 if mode & 0o100 else 0))
 
 
 def _publish(work: Path, target: Path) -> None:
