@@ -197,7 +197,9 @@ async def test_cancelled_statement_keeps_session(one: Database, connection: asyn
     assert before == after
 
 
-async def test_lost_cancellation_frees_place(one: Database, monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_lost_cancellation_frees_place(
+    one: Database, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A cancel request that the server doesn't honour ends the session: nobody waits for the statement."""
     monkeypatch.setattr(pool, "ANSWER_TIMEOUT_SECONDS", 0.05)
     task = asyncio.create_task(_sleep(one))
@@ -208,5 +210,8 @@ async def test_lost_cancellation_frees_place(one: Database, monkeypatch: pytest.
     await asyncio.gather(task, return_exceptions=True)
     async with one.connection() as lent:
         found = await lent.fetchval("SELECT 1")
+    await connection.execute(  # the server may sleep on
+        f"SELECT pg_terminate_backend(pid, 5000) {ITS_SESSION} AND wait_event = 'PgSleep'"
+    )
 
     assert 1 == found
