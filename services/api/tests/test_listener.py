@@ -6,7 +6,7 @@ import socket
 import pytest
 
 from sherpa.api.errors import StartupError
-from sherpa.api.listener import bind, most_connections
+from sherpa.api.listener import bind, make_room_for_connections
 
 
 def test_bound_socket_listens() -> None:
@@ -65,11 +65,41 @@ def test_version_six_is_bound() -> None:
     assert socket.AF_INET6 == family
 
 
-@pytest.mark.parametrize(
-    ("limit", "expected"), [(1024, 896), (1_000_000, 8_192), (resource.RLIM_INFINITY, 8_192), (64, 128)]
-)
-def test_connections_leave_descriptors(monkeypatch: pytest.MonkeyPatch, limit: int, expected: int) -> None:
-    """The number follows the limit on open files, and leaves some for the rest."""
-    monkeypatch.setattr(resource, "getrlimit", lambda _: (limit, limit))
+INFINITE = resource.RLIM_INFINITY
 
-    assert expected == most_connections()
+
+@pytest.mark.parametrize(
+    ("soft", "hard", "expected", "raised"),
+    [
+        (1_024, 1_048_576, 8_192, 8_320),
+        (1_024, 4_096, 3_968, 4_096),
+        (1_024, INFINITE, 8_192, 8_320),
+        (1_024, 1_024, 896, None),
+        (INFINITE, INFINITE, 8_192, None),
+        (64, 64, 128, None),
+    ],
+)
+def test_room_for_connections(
+    monkeypatch: pytest.MonkeyPatch, soft: int, hard: int, expected: int, raised: int | None
+) -> None:
+    """The limit on open files is raised as far as needed and allowed, and some are left for the rest."""
+    limits: list[tuple[int, int]] = []
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (soft, hard))
+    monkeypatch.setattr(resource, "setrlimit", lambda _, limit: limits.append(limit))
+
+    room = make_room_for_connections()
+
+    assert expected == room
+    assert ([] if raised is None else [(raised, hard)]) == limits
+
+
+def test_system_that_refuses_more_files(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the limit cannot be raised, the one there is counts."""
+
+    def refuse(_: int, limit: tuple[int, int]) -> None:
+        raise ValueError("not allowed to raise maximum limit")
+
+    monkeypatch.setattr(resource, "getrlimit", lambda _: (1_024, INFINITE))
+    monkeypatch.setattr(resource, "setrlimit", refuse)
+
+    assert 896 == make_room_for_connections()

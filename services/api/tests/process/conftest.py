@@ -183,8 +183,10 @@ type Start = Callable[..., Served]
 
 
 @pytest.fixture
-def start(tmp_path: Path) -> Iterator[Start]:
+def start(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
     """Return a function that starts a process; what still runs after the test is killed."""
+    for server in {"database_settings", "redis_settings", "servers"} & set(request.fixturenames):
+        request.getfixturevalue(server)  # set up before us, they outlive our processes
     with ExitStack() as processes:
 
         def start(command: Sequence[str] = PROGRAM, **variables: str) -> Served:

@@ -3,6 +3,7 @@
 Granian itself binds with SO_REUSEPORT, by which a second process would share the port without a word.
 """
 
+import contextlib
 import errno
 import logging
 import resource
@@ -24,6 +25,7 @@ HEADER_SECONDS = 10.0
 
 BACKLOG = 1_024
 MOST_CONNECTIONS = 8_192
+FEWEST_CONNECTIONS = 128
 DESCRIPTORS_KEPT = 128  # for PostgreSQL, Redis, files and what the libraries open
 
 # Set up as it likes, granian would replace the handlers of its loggers; this changes nothing.
@@ -64,7 +66,7 @@ class Listener(Server):
             http=HTTPModes.http1,
             websockets=False,
             backlog=BACKLOG,
-            backpressure=most_connections(),
+            backpressure=make_room_for_connections(),
             http1_settings=HTTP1Settings(
                 header_read_timeout=int(HEADER_SECONDS * 1000), max_buffer_size=HEADER_BYTES
             ),
@@ -82,12 +84,20 @@ class Listener(Server):
         self._ssp, self._shd = None, hold(self._bound.detach(), is_unix, BACKLOG)
 
 
-def most_connections() -> int:
-    """Return how many connections may be open: granian's bound counts idle ones, so it must not be low."""
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    if soft == resource.RLIM_INFINITY:
-        return MOST_CONNECTIONS
-    return max(DESCRIPTORS_KEPT, min(MOST_CONNECTIONS, soft - DESCRIPTORS_KEPT))
+def make_room_for_connections() -> int:
+    """Raise our limit on open files as far as needed and allowed; return how many connections there may be.
+
+    Granian's bound on connections counts idle ones, too: a low one lets silent clients keep others out.
+    """
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = MOST_CONNECTIONS + DESCRIPTORS_KEPT
+    allowed = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+    if soft != resource.RLIM_INFINITY and soft < allowed:
+        with contextlib.suppress(ValueError, OSError):  # the system may have a bound of its own
+            resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
+            soft = allowed
+    room = MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else soft - DESCRIPTORS_KEPT
+    return max(FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, room))
 
 
 def _explain(error: OSError, host: str, port: int) -> str:
