@@ -30,9 +30,10 @@ for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
 
 
 def test_member(session: nox.Session, member: str) -> None:
-    """Import every module of the member with nothing else installed, then add the test tools and run its tests."""
-    install = ["uv", "sync", "--quiet", "--package", f"sherpa-{member}", "--python", session.virtualenv.location]
-    environment = {"UV_PROJECT_ENVIRONMENT": session.virtualenv.location}
+    """Import a member's modules with nothing else installed, then add the test tools and run its tests."""
+    python = session.virtualenv.location
+    install = ["uv", "sync", "--quiet", "--package", f"sherpa-{member}", "--python", python]
+    environment = {"UV_PROJECT_ENVIRONMENT": python}
     session.run_install(*install, env=environment)
     session.run("python", "-c", IMPORT_EVERY_MODULE, f"sherpa.{member}")
     session.run_install(*install, "--group", "test", env=environment)
