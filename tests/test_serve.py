@@ -93,7 +93,7 @@ def start_api(
 
 def test_balancer_that_asks_readiness_loses_no_request(start_api: StartApi) -> None:
     """While a process is told to stop under load, every request sent before readiness says no is answered."""
-    api = start_api(SHUTDOWN_DRAIN_SECONDS="2")
+    api = start_api(SHUTDOWN_DRAIN_SECONDS="600")
     api.wait_for("/health/ready", 200)
     out_of_rotation = threading.Event()
     statuses: list[int | None] = []
@@ -112,6 +112,7 @@ def test_balancer_that_asks_readiness_loses_no_request(start_api: StartApi) -> N
     out_of_rotation.set()
     for client in clients:
         client.join()
+    api.process.send_signal(signal.SIGTERM)  # ends the drain
 
     assert {404} == set(statuses)
     assert len(statuses) >= before > 0

