@@ -71,8 +71,9 @@ class KeptConnection:
         """Undo what a test has done to the session; give it up where that fails."""
         if self._connection and not self._connection.is_closed():
             try:
-                await self._connection.reset()
-                await self._connection.execute(FORGET)
+                if self._connection.is_in_transaction():
+                    await self._connection.reset()
+                await self._connection.execute(self._connection.get_reset_query() + FORGET)
             except LOST:
                 self.close()
 

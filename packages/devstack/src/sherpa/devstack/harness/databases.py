@@ -67,6 +67,11 @@ class Databases:
         self._template = template
         self._clone: asyncio.Task[Clone] | None = None
 
+    def at_hand(self) -> Lease | None:
+        """Return the database that is ready now, if one is; unlike all else here, from any thread."""
+        clone = self._clone
+        return Lease(clone.result().name) if clone and clone.done() and not clone.exception() else None
+
     async def lend(self) -> Lease:
         """Return a database equal to the template: the one before, which was proved so, or a fresh clone."""
         if self._clone is None:

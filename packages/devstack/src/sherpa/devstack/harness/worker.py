@@ -46,7 +46,7 @@ class Worker:
 
     def lend(self) -> Lease:
         """Lend a migrated database. Raises what the migrations raise."""
-        lease = self._background.run(self._databases.lend())
+        lease = self._databases.at_hand() or self._background.run(self._databases.lend())
         lease.spared |= self.kept_connection.pids()
         return lease
 
