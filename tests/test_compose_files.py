@@ -10,8 +10,12 @@ from typing import Any
 import pytest
 import yaml
 
+from sherpa.config import load
+from sherpa.devstack import appsettings
+from sherpa.devstack.backends import docker
 from sherpa.devstack.compose import find_compose
 from sherpa.devstack.containers import DockerError
+from sherpa.devstack.stack import Stack, StackSettings
 
 ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "infra/docker"
@@ -186,6 +190,18 @@ def test_every_variable_is_ours_and_has_a_default() -> None:
     assert used
     assert [] == [name for name, _ in used if not name.startswith("SHERPA_")]
     assert [] == [name for name, rest in used if not rest.startswith(":-")]
+
+
+def test_inv_passes_every_variable_and_the_page_names_it(tmp_path: Path) -> None:
+    """What the files take is what `inv` gives, and what docs/deployment.md says of them."""
+    (tmp_path / ".env").write_text("DATABASE_URL=postgresql://a:b@127.0.0.1/c\nREDIS_URL=redis://127.0.0.1\n")
+    stack = Stack(tmp_path, load(StackSettings, environ={}, dotenv=tmp_path / ".env"))
+    given = {*docker.variables(stack), *appsettings.app_variables(stack, "image")}
+
+    taken = {name for file in FILES for name in re.findall(r"SHERPA_[A-Z_]+[A-Z]", file.read_text())}
+
+    assert given == taken
+    assert taken == set(re.findall(r"`(SHERPA_\w+)`", (ROOT / "docs/deployment.md").read_text()))
 
 
 def test_compose_reads_the_file_without_any_variable() -> None:
