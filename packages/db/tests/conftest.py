@@ -8,6 +8,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from sherpa.config import DatabaseSettings, Secret, ServiceUrl, SslMode
@@ -76,3 +77,21 @@ def own_server(_place: Path) -> Iterator[OwnServer]:
 def free_port() -> Callable[[], int]:
     """Return a function that finds a port on which nobody listens."""
     return _free_port
+
+
+class Ids:
+    """The table `items`, and the ids in it that are committed, in order."""
+
+    def __init__(self, connection: asyncpg.Connection) -> None:
+        self.connection = connection
+
+    async def committed(self) -> list[int]:
+        """Read them."""
+        return [row["id"] for row in await self.connection.fetch("SELECT id FROM items ORDER BY id")]
+
+
+@pytest.fixture
+async def ids(connection: asyncpg.Connection) -> Ids:
+    """Make a table to write in, `items`, and return how to read what is committed there."""
+    await connection.execute("CREATE TABLE items (id int CONSTRAINT items_pkey PRIMARY KEY)")
+    return Ids(connection)

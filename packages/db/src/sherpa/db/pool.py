@@ -149,7 +149,7 @@ class ConnectionPool:
             )
 
     async def _begin_life(self, connection: asyncpg.Connection | PoolConnectionProxy) -> None:
-        jitter = random.uniform(0, _LIFETIME_JITTER)  # noqa: S311 - nothing secret about it
+        jitter = random.SystemRandom().uniform(0, _LIFETIME_JITTER)
         _session(connection).retire_after(self.settings.max_lifetime_seconds * (1 - jitter))
 
     def _late(self) -> DatabaseError:

@@ -17,12 +17,8 @@ class Session(asyncpg.Connection):
     Here it does so after any statement that may have changed the session (docs/decisions/0023-slim-reset.md).
     """
 
-    __slots__ = ("_is_changed", "is_expired")
-
-    def __init__(self, *arguments: Any, **options: Any) -> None:  # noqa: ANN401 - asyncpg calls it
-        super().__init__(*arguments, **options)
-        self.is_expired = False
-        self._is_changed = False
+    is_expired = False
+    _is_changed = False
 
     def retire_after(self, seconds: float) -> None:
         """Close the connection in so many seconds; if it is in use then, whoever releases it closes it."""

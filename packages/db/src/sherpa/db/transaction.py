@@ -108,8 +108,8 @@ class Transaction(PostgresTransaction):
         # Before anything can go wrong: this task, and those it started, are in no transaction any longer.
         self.is_left = True
         self.engine.current_transaction.reset(self._token)
-        if self.root is self:
-            await self._finish(exception)
+        if self._connection is not None:
+            await self._finish(self._connection, exception)
         elif exception is not None:
             self.root.failure = exception
         if exception is not None and (replacement := translate(exception)) is not None:
@@ -182,9 +182,7 @@ class Transaction(PostgresTransaction):
             )
         self.root = current
 
-    async def _finish(self, exception: BaseException | None) -> None:
-        connection = self._connection
-        assert connection is not None  # noqa: S101 - __aenter__ has set it
+    async def _finish(self, connection: PoolConnectionProxy, exception: BaseException | None) -> None:
         try:
             if self._ended:
                 return
