@@ -2,6 +2,7 @@
 
 import os
 import pwd
+import re
 import shutil
 import stat
 import subprocess
@@ -32,6 +33,16 @@ ORDINARY = (
 )
 ROOT_ONLY = ("--user", "--map-root-user")
 
+
+def with_capabilities(*names: str) -> tuple[str, ...]:
+    """What runs a command as root with these capabilities alone, as a container does."""
+    kept = ",".join(["-all", *(f"+{name.lower()}" for name in names)])
+    return ("setpriv", "--no-new-privs", "--inh-caps=-all", f"--bounding-set={kept}")
+
+
+needs_setpriv = pytest.mark.skipif(
+    os.geteuid() != 0 or shutil.which("setpriv") is None, reason="needs root and setpriv"
+)
 needs_ordinary = pytest.mark.skipif(
     not can_become(*ORDINARY), reason="no user namespaces here (unshare --user)"
 )
@@ -81,7 +92,7 @@ def test_ordinary_user_keeps_data_in_the_checkout(
 
 @needs_root_only
 def test_root_without_other_users_is_explained(make_checkout: Callable[..., Checkout]) -> None:
-    """A root that can't become another user, as in a container without capabilities, is told what to do."""
+    """A root that can't become another user, as in a namespace of its own, is told what to do."""
     assert UNSHARE
     checkout = make_checkout(DOCKER_HOST="unix:///nowhere/docker.sock")
     limited = Checkout(checkout.root, checkout.environment, (UNSHARE, *ROOT_ONLY))
@@ -89,9 +100,25 @@ def test_root_without_other_users_is_explained(make_checkout: Callable[..., Chec
     failed = limited.inv("up", "--no-api")
 
     assert failed.returncode == 1
-    assert "PostgreSQL refuses to run as root, and this root may not become another user" in failed.stderr
-    assert "--cap-add SETUID" in failed.stderr
+    assert "PostgreSQL refuses to run as root, and this root can't become user 65534" in failed.stderr
     assert "Traceback" not in failed.stderr
+
+
+@needs_setpriv
+def test_root_without_capabilities_is_explained(make_checkout: Callable[..., Checkout]) -> None:
+    """A root without capabilities (`--cap-drop ALL`) is told which to add, and with these it works."""
+    checkout = make_checkout(DOCKER_HOST="unix:///nowhere/docker.sock")
+    dropped = Checkout(checkout.root, checkout.environment, with_capabilities())
+
+    failed = dropped.inv("up", "--no-api")
+    added = re.findall(r"--cap-add (\w+)", failed.stderr)
+    mended = Checkout(checkout.root, checkout.environment, with_capabilities(*added))
+
+    assert failed.returncode == 1
+    assert "lacks the capabilities" in failed.stderr
+    assert mended.up("--no-api")
+    assert mended.status()["services"]["postgres"]["health"] == "ok"
+    assert mended.inv("down").returncode == 0
 
 
 @needs_ordinary

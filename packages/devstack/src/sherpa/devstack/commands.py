@@ -7,6 +7,8 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import asyncpg
+
 from sherpa.config import ConfigError
 from sherpa.db.errors import DatabaseError
 from sherpa.devstack import logs as logbook
@@ -118,6 +120,9 @@ def _guarded(work: Callable[[], int | None]) -> int:
         return work() or WELL
     except (StackError, ConfigError, DatabaseError) as error:
         print(error, file=sys.stderr)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        # A full disk, a place or a right that is somebody else's: it can come from anywhere, at any time.
+        print(f"{error}\nWhat this machine lacks: uv run inv doctor", file=sys.stderr)
     except KeyboardInterrupt:
         print(
             "\nInterrupted. What was started goes on; `uv run inv up` continues from here.", file=sys.stderr

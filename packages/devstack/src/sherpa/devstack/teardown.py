@@ -30,11 +30,11 @@ def bring_down(root: Path, progress: Progress, *, volumes: bool) -> None:
             _stop(backend, progress)
             if volumes:
                 backend.remove()
+        if not progress.did:
+            progress.say("nothing was running")
         if volumes:
             memory.forget(root)
             progress.say("the data is deleted; .env stays")
-        if not progress.did:
-            progress.say("nothing was running")
 
 
 def _stop(backend: Backend, progress: Progress) -> None:

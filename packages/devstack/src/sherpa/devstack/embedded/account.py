@@ -19,6 +19,8 @@ from sherpa.devstack.errors import UnusableAccountError
 
 ROOT_PLACE = Path("/var/lib/choice-sherpa")
 NOBODY = 65534
+# To give files away, read them afterwards, change their modes, signal the servers, and become their user.
+CAPABILITIES = {"CHOWN": 0, "DAC_OVERRIDE": 1, "FOWNER": 3, "KILL": 5, "SETGID": 6, "SETUID": 7}
 
 
 @dataclass(frozen=True)
@@ -111,11 +113,28 @@ def _nobody() -> tuple[int, int]:
 
 
 def _require_switch(uid: int, gid: int) -> None:
+    """Raise UnusableAccountError when this root may not run servers as another user, and look after them."""
+    if missing := _missing_capabilities():
+        raise UnusableAccountError(
+            f"PostgreSQL refuses to run as root, and this root may not run it as another user: "
+            f"it lacks the capabilities {', '.join(missing)} (--cap-drop).",
+            remedy=f"Run the container with {' '.join(f'--cap-add {name}' for name in missing)}, "
+            "or as an ordinary user.",
+        )
     try:
         subprocess.run(["/bin/sh", "-c", ":"], user=uid, group=gid, extra_groups=[], check=True)
     except (OSError, subprocess.CalledProcessError) as error:
         raise UnusableAccountError(
-            "PostgreSQL refuses to run as root, and this root may not become another user: the container "
-            "runs without the capabilities SETUID and SETGID (--cap-drop).",
-            remedy="Run it with --cap-add SETUID --cap-add SETGID --cap-add CHOWN, or as an ordinary user.",
+            f"PostgreSQL refuses to run as root, and this root can't become user {uid}: {error}.",
+            remedy="Run this as an ordinary user, or outside the user namespace that has no other users.",
         ) from error
+
+
+def _missing_capabilities() -> list[str]:
+    """What we need and don't have of Linux's capabilities; a container's default set has them all."""
+    try:
+        lines = Path("/proc/self/status").read_text().splitlines()
+    except OSError:
+        return []
+    effective = next((int(line.split()[1], 16) for line in lines if line.startswith("CapEff:")), -1)
+    return [name for name, bit in CAPABILITIES.items() if not effective >> bit & 1]
