@@ -53,17 +53,17 @@ def create_cluster(
     account = current_account()
     for left in data.parent.glob("new-*"):
         shutil.rmtree(left)
-    work = Path(tempfile.mkdtemp(prefix="new-", dir=data.parent))
-    account.own(work)
-    secret = work / "password"
-    secret.touch(mode=0o600)
-    secret.write_text(password + "\n")
-    account.own(secret)
-    _initdb(_command(binaries, work / "data", superuser, secret), account, work)
-    if data.exists():
-        data.rmdir()
-    (work / "data").rename(data)
-    shutil.rmtree(work)
+    with tempfile.TemporaryDirectory(prefix="new-", dir=data.parent) as name:
+        work = Path(name)
+        account.own(work)
+        secret = work / "password"
+        secret.touch(mode=0o600)
+        secret.write_text(password + "\n")
+        account.own(secret)
+        _initdb(_command(binaries, work / "data", superuser, secret), account, work)
+        if data.exists():
+            data.rmdir()
+        (work / "data").rename(data)
     if durable:
         _sync_in_background(data, binaries, account)
 
