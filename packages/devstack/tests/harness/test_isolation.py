@@ -6,6 +6,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from sherpa.devstack.harness import databases
 from sherpa.devstack.harness.databases import Lease
 from sherpa.devstack.harness.worker import Worker
 
@@ -164,6 +165,20 @@ async def test_upkeep_is_no_difference(statement: str, worker: Worker) -> None:
     returned = worker.take_back(lease)
 
     assert [] == returned.differences
+
+
+@pytest.mark.parametrize("limit", ["USES_LIMIT", "WIPED_ROWS_LIMIT"])
+async def test_worn_database_is_replaced(limit: str, worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deleted rows slow every wipe and proof down: after many, a fresh clone is quicker."""
+    monkeypatch.setattr(databases, limit, 1)
+    lease = _lend(worker)
+    await _run(worker, lease, EVENT)
+
+    worker.take_back(lease)
+
+    again = _lend(worker)
+    assert lease.database != again.database
+    worker.take_back(again)
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ from typing import Any
 import psutil
 import pytest
 
-from sherpa.devstack.harness import leftovers, place, session
+from sherpa.devstack.harness import leftovers, session
+from sherpa.devstack.harness import place as places
 from sherpa.devstack.harness.session import PlaceBusyError, Session, place_lock
 
 PASSES = "def test_passes(database_settings): pass"
@@ -101,27 +102,36 @@ def test_a_locked_place_is_reported(tmp_path: Path, monkeypatch: pytest.MonkeyPa
         pass
 
 
+def test_nobody_else_can_hold_a_lock(place: Path) -> None:
+    """Who can open a lock's file can keep us waiting: no other user can."""
+    session = Session.new(place)
+    with session.join(), session.lock():
+        files = [place / "lock", session.directory / "lock", session.directory / "alive"]
+
+        assert [0, 0, 0] == [file.stat().st_mode & 0o077 for file in files]
+
+
 def test_a_strangers_folder_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """A folder that someone else has made under our name is not trusted with data or passwords."""
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
 
-    with pytest.raises(place.UnsafePlaceError, match="belongs to another user"):
-        place.claim(tmp_path)
+    with pytest.raises(places.UnsafePlaceError, match="belongs to another user"):
+        places.claim(tmp_path)
 
 
 def test_a_link_is_refused(tmp_path: Path) -> None:
     """Nor is a link to a folder of ours."""
     (tmp_path / "link").symlink_to(tmp_path)
 
-    with pytest.raises(place.UnsafePlaceError):
-        place.claim(tmp_path / "link")
+    with pytest.raises(places.UnsafePlaceError):
+        places.claim(tmp_path / "link")
 
 
 def test_small_memory_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Docker gives a container 64 MB of shared memory: too little for a session."""
-    monkeypatch.setattr(place, "ROOM_BYTES", 1 << 60)
+    monkeypatch.setattr(places, "ROOM_BYTES", 1 << 60)
 
-    assert place.on_disk() == place.choose()
+    assert places.on_disk() == places.choose()
 
 
 def _kill_when_waiting(suite: Any, *arguments: str) -> None:

@@ -1,5 +1,6 @@
 """The plugin in a pytest run of its own: what it promises each test, and what it costs where nobody asks."""
 
+import os
 import signal
 import time
 from pathlib import Path
@@ -186,7 +187,7 @@ def test_interrupt_leaves_nothing(workers: str, suite: Any) -> None:
     )
     with suite.start("-n", workers) as process:
         _wait_for(suite.folder / "waiting")
-        process.send_signal(signal.SIGINT)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         process.communicate(timeout=60)
 
     assert (2, [], []) == (process.returncode, suite.sessions(), suite.processes())

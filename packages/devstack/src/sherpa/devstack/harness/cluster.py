@@ -28,7 +28,7 @@ POSTGRES_OPTIONS = {
     "max_wal_senders": "0",
     "autovacuum": "off",
     "checkpoint_timeout": "1d",
-    "max_wal_size": "256MB",
+    "max_wal_size": "64MB",
     "wal_recycle": "off",
     "wal_init_zero": "off",
     # Small, because copying or dropping a database looks through all of it.

@@ -102,7 +102,8 @@ class Databases:
     async def close(self) -> None:
         """Close the harness's session."""
         if self._clone:
-            await _leave(await self._clone)
+            with contextlib.suppress(*LOST):  # the server may have gone before
+                await _leave(await self._clone)
 
     async def _restore(self, clone: Clone, lease: Lease, *, deep: bool) -> Returned:
         try:

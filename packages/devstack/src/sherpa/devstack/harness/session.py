@@ -9,6 +9,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+import shlex
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class Session:
             return None
 
     def _try_lock(self, kind: int) -> IO[bytes] | None:
-        alive = (self.directory / "alive").open("ab")
+        alive = _open(self.directory / "alive")
         try:
             fcntl.flock(alive, kind | fcntl.LOCK_NB)
         except BlockingIOError:
@@ -83,7 +84,7 @@ class Session:
     @contextlib.contextmanager
     def lock(self) -> Iterator[None]:
         """Keep the session's other workers waiting, while one starts or builds what they share."""
-        with (self.directory / "lock").open("ab") as file:
+        with _open(self.directory / "lock") as file:
             fcntl.flock(file, fcntl.LOCK_EX)
             yield
 
@@ -96,7 +97,7 @@ def place_lock(place: Path) -> Iterator[None]:
     """
     places.claim(place)
     deadline = time.monotonic() + BUSY_SECONDS
-    with (place / "lock").open("ab") as file:
+    with _open(place / "lock") as file:
         while True:
             try:
                 fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -107,11 +108,16 @@ def place_lock(place: Path) -> Iterator[None]:
         yield
 
 
+def _open(file: Path) -> IO[bytes]:
+    """Open a file that only we can open: whoever can, can lock it."""
+    return os.fdopen(os.open(file, os.O_RDWR | os.O_CREAT, mode=0o600), "ab")
+
+
 def _pause(deadline: float, folder: Path) -> None:
     if time.monotonic() > deadline:
         raise PlaceBusyError(
             f"Another process keeps {folder} locked for more than {BUSY_SECONDS:.0f} s. "
-            f"Find it (fuser -v {folder}/*) and end it, or name another folder with --test-servers."
+            f"Find it (fuser -v {shlex.quote(str(folder))}/*) and end it, or use another folder: --test-servers."
         )
     time.sleep(POLL_SECONDS)
 

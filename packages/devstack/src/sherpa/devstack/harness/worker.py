@@ -1,5 +1,6 @@
 """One pytest process and what it holds of its session: servers, databases, the thread that minds them."""
 
+import contextlib
 from contextlib import AbstractAsyncContextManager
 from functools import cached_property
 
@@ -13,7 +14,7 @@ from sherpa.devstack.harness.cluster import Cluster
 from sherpa.devstack.harness.connections import KeptConnection
 from sherpa.devstack.harness.databases import Databases, Lease, Returned
 from sherpa.devstack.harness.keyspace import Keyspace
-from sherpa.devstack.harness.maintenance import EMPTY, Maintenance
+from sherpa.devstack.harness.maintenance import EMPTY, LOST, Maintenance
 from sherpa.devstack.harness.session import Session
 
 
@@ -24,10 +25,11 @@ class Worker:
         self.session = session
         self._name = name
         self._alive = session.join()
-        for other in {session.place, place.in_memory(), place.on_disk()}:
-            leftovers.clean(other)
-        with session.lock():
-            self.cluster: Cluster = clusters.obtain(session)
+        try:
+            self.cluster = _obtain_cluster(session)
+        except BaseException:
+            self._alive.close()
+            raise
         self._background = Background()
         self._maintenance = Maintenance(self.cluster, name, self._background)
         self._superuser_was_lent = False
@@ -80,7 +82,8 @@ class Worker:
         """Keep a failed test's database; return the command that opens it, nothing when enough are kept."""
         if not lease.is_kept and kept.reserve(self.session, lease.database, test, limit=limit):
             lease.is_kept = True
-            self._background.run(self._maintenance.describe(lease.database, f"failed: {test}"))
+            with contextlib.suppress(*LOST):  # the failed test may have ended the server
+                self._background.run(self._maintenance.describe(lease.database, f"failed: {test}"))
         return kept.command(self.session, self.cluster, lease.database) if lease.is_kept else ""
 
     def close(self) -> None:
@@ -98,6 +101,13 @@ class Worker:
         if "_databases" in self.__dict__:
             await self._databases.close()
         await self._maintenance.close()
+
+
+def _obtain_cluster(session: Session) -> Cluster:
+    for other in {session.place, place.in_memory(), place.on_disk()}:
+        leftovers.clean(other)
+    with session.lock():
+        return clusters.obtain(session)
 
 
 class PostgresCluster:
