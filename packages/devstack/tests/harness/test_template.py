@@ -3,11 +3,13 @@
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from sherpa.db import migrations
 from sherpa.devstack.harness import leftovers, place, template
+from sherpa.devstack.harness.cluster import ServerGoneError
 from sherpa.devstack.harness.session import Session
 from sherpa.devstack.harness.worker import Worker
 
@@ -64,6 +66,25 @@ def test_failed_build_is_tried_again(worker: Worker, monkeypatch: pytest.MonkeyP
     made = asyncio.run(template.obtain(worker.session, worker.cluster))
 
     assert "template_broken" == made.name
+
+
+def test_ended_server_is_named(suite: Any) -> None:
+    """Where a test has ended the session's server, the tests after it say so, and the run ends in order."""
+    session = Session.new(suite.servers)
+    worker = Worker(session, "main")
+    lease = worker.lend()
+    lease.is_open = True
+    for server in suite.processes():
+        server.kill()
+        server.wait()
+
+    worker.take_back(lease)
+
+    with pytest.raises(ServerGoneError, match="a test has ended it"):
+        worker.lend()
+    worker.close()
+    leftovers.end(session)
+    assert [] == suite.sessions()
 
 
 def test_servers_on_a_disk(disk: Path) -> None:

@@ -51,6 +51,10 @@ HARNESS_SESSION = {
 }
 
 
+class ServerGoneError(ConnectionError):
+    """The session's PostgreSQL doesn't answer any more: a test has ended it."""
+
+
 @dataclass(frozen=True)
 class Cluster:
     """How to reach the session's servers. `in_memory` says whether their files live in memory."""
@@ -87,17 +91,22 @@ class Cluster:
         )
 
     async def connect(self, database: str) -> asyncpg.Connection:
-        """Open a connection as superuser, for the harness itself."""
-        url = self.superuser_settings(database).url.reveal()
-        return await asyncpg.connect(
-            url,
-            ssl=False,
-            timeout=10,
-            server_settings=HARNESS_SESSION,
-            # The proof is long, and planning it takes longer than running it.
-            max_cacheable_statement_size=0,
-            max_cached_statement_lifetime=0,
-        )
+        """Open a connection as superuser, for the harness itself. Raises ServerGoneError."""
+        try:
+            return await asyncpg.connect(
+                self.superuser_settings(database).url.reveal(),
+                ssl=False,
+                timeout=10,
+                server_settings=HARNESS_SESSION,
+                # The proof is long, and planning it takes longer than running it.
+                max_cacheable_statement_size=0,
+                max_cached_statement_lifetime=0,
+            )
+        except ConnectionError as error:
+            raise ServerGoneError(
+                f"The session's PostgreSQL on port {self.postgres_port} doesn't answer: a test has ended it, "
+                "or it crashed. A test that stops a server starts one of its own (docs/testing.md)."
+            ) from error
 
 
 def obtain(session: Session) -> Cluster:

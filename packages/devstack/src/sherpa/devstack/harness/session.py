@@ -116,8 +116,8 @@ def _open(file: Path) -> IO[bytes]:
 def _pause(deadline: float, folder: Path) -> None:
     if time.monotonic() > deadline:
         raise PlaceBusyError(
-            f"Another process keeps {folder} locked for more than {BUSY_SECONDS:.0f} s. "
-            f"Find it (fuser -v {shlex.quote(str(folder))}/*) and end it, or use another folder: --test-servers."
+            f"Another process keeps {folder} locked for more than {BUSY_SECONDS:.0f} s. Find it with: "
+            f"fuser -v {shlex.quote(str(folder))}/* and end it, or use another folder: --test-servers FOLDER"
         )
     time.sleep(POLL_SECONDS)
 
