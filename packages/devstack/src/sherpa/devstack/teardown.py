@@ -46,17 +46,16 @@ def _stop(backend: Backend, progress: Progress) -> None:
 
 
 def _backends(stack: Stack) -> list[Backend]:
-    """Every backend that may hold something of this stack: the note of which one it was may be lost."""
-    had = memory.recall(stack.root)
-    backends: list[Backend] = [EmbeddedBackend(stack)]
-    if had in {BackendName.EMBEDDED, BackendName.EXTERNAL}:
-        return backends
+    """Every backend that may hold something of this stack: the note of which one it was may be lost.
+
+    `inv deploy`, too, leaves containers, whatever the backend is.
+    """
     absence = docker.absence()
     if not absence:
-        return [*backends, DockerBackend(stack)]
-    if had is BackendName.DOCKER:
+        return [EmbeddedBackend(stack), DockerBackend(stack)]
+    if memory.recall(stack.root) is BackendName.DOCKER:
         raise StackError(
             f"This stack lives in Docker, which can't be used now: {absence}.",
             remedy="Start Docker, then try again.",
         )
-    return backends
+    return [EmbeddedBackend(stack)]
