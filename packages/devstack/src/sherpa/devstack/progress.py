@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from typing import TextIO
 
 from rich.console import Console
+from rich.text import Text
 
 
 class Progress:
@@ -43,5 +44,5 @@ class Progress:
 
     def _line(self, mark: str, text: str, duration: str) -> None:
         style = {"ok": "green", "failed": "red"}.get(mark, "dim")
-        self._console.print(f"{mark:>6}", style=style, end="  ")
-        self._console.print(f"{text}  {duration}".rstrip())
+        # In one piece: the turning step is redrawn after every print.
+        self._console.print(Text.assemble((f"{mark:>6}", style), "  ", f"{text}  {duration}".rstrip()))
