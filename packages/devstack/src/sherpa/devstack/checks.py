@@ -6,7 +6,8 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
-WRONG_USE = 2
+WELL, FAILED, WRONG_USE = 0, 1, 2
+PYTEST_WRONG_USE = 4
 
 
 def format_code(root: Path) -> int:
@@ -32,7 +33,8 @@ def test(root: Path, package: str | None, arguments: str) -> int:
         print(f"There is no {package!r} to test. Choose from: {', '.join(sorted(suites))}.", file=sys.stderr)
         return WRONG_USE
     paths = [suites[package]] if package else list(suites.values())
-    return _run(root, ["pytest", *paths, *shlex.split(arguments)])
+    code = _run(root, ["pytest", *paths, *shlex.split(arguments)])
+    return WRONG_USE if code == PYTEST_WRONG_USE else _verdict(code)
 
 
 def _suites(root: Path) -> dict[str, str]:
@@ -43,7 +45,12 @@ def _suites(root: Path) -> dict[str, str]:
 
 
 def _run_all(root: Path, commands: Sequence[Sequence[str]]) -> int:
-    return max(_run(root, command) for command in commands)
+    return max(_verdict(_run(root, command)) for command in commands)
+
+
+def _verdict(code: int) -> int:
+    """The tools' other codes mean that they could not do their work, which is no wrong use of ours."""
+    return FAILED if code else WELL
 
 
 def _run(root: Path, command: Sequence[str]) -> int:
