@@ -8,7 +8,7 @@ import pytest
 
 from sherpa.devstack.harness.connections import rolled_back
 from sherpa.devstack.harness.databases import Lease
-from sherpa.devstack.harness.worker import Worker
+from sherpa.devstack.harness.worker import PostgresCluster, Worker
 
 type Facts = dict[str, Any]
 type Observe = Callable[[Lease], Awaitable[Facts]]
@@ -75,6 +75,23 @@ async def test_connection_that_the_test_has_closed(worker: Worker) -> None:
     worker.take_back(lease)
 
     assert lease.is_open
+
+
+@pytest.mark.parametrize("role", ["settings", "superuser_settings"])
+async def test_second_way_in(role: str, worker: Worker, observe: Observe, truth: Facts) -> None:
+    """Where a test has asked for settings too, it may have written elsewhere than in the transaction."""
+    lease = worker.lend()
+    async with rolled_back(worker.cluster.settings(lease.database), lease):
+        settings = getattr(PostgresCluster(worker), role)(lease.database)
+        connection = await asyncpg.connect(settings.url.reveal(), ssl=False)
+        await connection.execute(EVENT)
+        await connection.close()
+
+    worker.take_back(lease)
+
+    again = worker.lend()
+    assert truth == await observe(again)
+    worker.take_back(again)
 
 
 async def test_failed_statement_is_no_end(worker: Worker) -> None:

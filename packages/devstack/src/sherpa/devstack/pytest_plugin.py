@@ -136,8 +136,7 @@ def _lease(_worker: "Worker", request: pytest.FixtureRequest) -> Iterator["Lease
 @pytest.fixture
 def database_settings(_lease: "Lease", _worker: "Worker") -> "DatabaseSettings":
     """Return settings for a real, migrated database that holds nothing but what migrations put there."""
-    _lease.is_open = True
-    return _worker.cluster.settings(_lease.database)
+    return _worker.settings(_lease.database)
 
 
 @pytest.fixture
@@ -152,7 +151,6 @@ async def database(database_settings: "DatabaseSettings") -> AsyncIterator["Data
 @pytest.fixture
 async def connection(_lease: "Lease", _worker: "Worker") -> AsyncIterator["asyncpg.Connection"]:
     """Return a new asyncpg connection, closed after the test."""
-    _lease.is_open = True
     async with _worker.connected(_lease) as connection:
         yield connection
 
@@ -204,6 +202,5 @@ if find_spec("pytest_asyncio"):
 
         For tests that run in the session's loop: `@pytest.mark.asyncio(loop_scope="session")`.
         """
-        _lease.is_open = True
-        yield await _kept_connection.lend(_worker.cluster.settings(_lease.database), _lease)
+        yield await _kept_connection.lend(_worker.settings(_lease.database), _lease)
         await _kept_connection.settle()

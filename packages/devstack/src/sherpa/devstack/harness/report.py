@@ -1,5 +1,6 @@
 """What a run says at its end: which databases were kept, how to open them, and who left sessions open."""
 
+import shlex
 from collections.abc import Iterator
 
 import pytest
@@ -19,7 +20,7 @@ def summarise(terminal: pytest.TerminalReporter, *, folder: str = "") -> None:
         terminal.section("databases of failed tests")
         _list(terminal, kept)
         terminal.line(HOW_LONG)
-        terminal.line(f"{HOW_TO_DROP} {folder}".rstrip())
+        terminal.line(f"{HOW_TO_DROP} {shlex.quote(folder) if folder else ''}".rstrip())
     left_open = list(_collected(terminal, LEFT_OPEN))
     if left_open:
         terminal.section("sessions that tests left open, now ended")

@@ -13,9 +13,11 @@ async def statement(template: asyncpg.Connection) -> str:
     Tables that migrations have filled are left alone: a change in one is for the proof to find.
     """
     tables = [row["name"] for row in await template.fetch(USER_TABLES)]
-    empty = [name for name in tables if not await template.fetchval(f"SELECT EXISTS (SELECT FROM {name})")]
+    empty = [
+        name for name in tables if not await template.fetchval(f"SELECT EXISTS (SELECT FROM ONLY {name})")
+    ]
     sequences = [row["name"] for row in await template.fetch(USER_SEQUENCES)]
-    deletes = [f"wiped_{n} AS (DELETE FROM {name} RETURNING 1)" for n, name in enumerate(empty)]
+    deletes = [f"wiped_{n} AS (DELETE FROM ONLY {name} RETURNING 1)" for n, name in enumerate(empty)]
     counts = [f"(SELECT count(*) FROM wiped_{n})" for n in range(len(empty))]
     columns = [" + ".join(counts) or "0", *[await _reset(template, name) for name in sequences]]
     return (f"WITH {', '.join(deletes)} " if deletes else "") + f"SELECT {', '.join(columns)}"

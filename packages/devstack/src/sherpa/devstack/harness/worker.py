@@ -32,6 +32,7 @@ class Worker:
             raise
         self._background = Background()
         self._maintenance = Maintenance(self.cluster, name, self._background)
+        self._lease: Lease | None = None
         self._superuser_was_lent = False
         self.kept_connection = KeptConnection()
 
@@ -50,6 +51,7 @@ class Worker:
         """Lend a migrated database. Raises what the migrations raise."""
         lease = self._databases.at_hand() or self._background.run(self._databases.lend())
         lease.spared |= self.kept_connection.pids()
+        self._lease = lease
         return lease
 
     def take_back(self, lease: Lease) -> Returned:
@@ -67,16 +69,27 @@ class Worker:
 
     def connected(self, lease: Lease) -> AbstractAsyncContextManager[asyncpg.Connection]:
         """Open a connection in the test's own loop."""
-        return connections.connected(self.cluster.settings(lease.database))
+        return connections.connected(self.settings(lease.database))
 
     def rolled_back(self, lease: Lease) -> AbstractAsyncContextManager[asyncpg.Connection]:
         """Open a connection in the test's own loop, whose transaction is rolled back at the end."""
         return connections.rolled_back(self.cluster.settings(lease.database), lease)
 
+    def settings(self, database: str) -> DatabaseSettings:
+        """Return settings for a database, as the role of tests."""
+        self._open(database)
+        return self.cluster.settings(database)
+
     def superuser_settings(self, database: str) -> DatabaseSettings:
         """Return settings for the superuser. From now on, proofs look at what only that can change, too."""
         self._superuser_was_lent = True
+        self._open(database)
         return self.cluster.superuser_settings(database)
+
+    def _open(self, database: str) -> None:
+        """Whoever may connect to the database that is lent may leave something in it."""
+        if self._lease and self._lease.database == database:
+            self._lease.is_open = True
 
     def keep(self, lease: Lease, test: str, *, limit: int) -> str:
         """Keep a failed test's database; return the command that opens it, nothing when enough are kept."""
@@ -126,7 +139,7 @@ class PostgresCluster:
 
     def settings(self, database: str) -> DatabaseSettings:
         """Return settings for a database as the role of tests."""
-        return self._worker.cluster.settings(database)
+        return self._worker.settings(database)
 
     def superuser_settings(self, database: str = "postgres") -> DatabaseSettings:
         """Return settings for a database as superuser."""
