@@ -1,0 +1,87 @@
+"""What a developer types arrives: `inv`'s tasks on the schema and the settings, as real processes."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from sherpa.config import DatabaseSettings
+
+ROOT = Path(__file__).parents[1]
+NOWHERE = "postgresql://nobody:nothing@127.0.0.1:1/none"
+
+type Inv = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def inv() -> Inv:
+    """Return what runs `inv …` in this checkout, with a DATABASE_URL that wins over any `.env`."""
+
+    def inv(*arguments: str, database_url: str = NOWHERE) -> subprocess.CompletedProcess[str]:
+        return subprocess.run(
+            [sys.executable, "-m", "invoke", *arguments],
+            cwd=ROOT,
+            env={**os.environ, "DATABASE_URL": database_url},
+            stdin=subprocess.DEVNULL,
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=60,
+        )
+
+    return inv
+
+
+def test_schema_goes_there_and_back(inv: Inv, empty_database_settings: DatabaseSettings) -> None:
+    """Each argument of `migrate`, `revert` and `migrations` means what it says; 2 is wrong use alone."""
+    url = empty_database_settings.url.reveal()
+
+    def run(*arguments: str, code: int = 0) -> None:
+        ended = inv(*arguments, database_url=url)
+        assert code == ended.returncode, ended.stdout + ended.stderr
+
+    def applied() -> list[str]:
+        listing = json.loads(inv("migrations", "--json", database_url=url).stdout)["migrations"]
+        return [each["id"] for each in listing if each["state"] == "applied"]
+
+    both = ["001_foundation", "002_membership"]
+    run("migrate", "--to", "001")
+    assert both[:1] == applied()
+    run("migrate")
+    assert both == applied()
+    run("revert")
+    assert both[:1] == applied()
+    run("migrate")
+    run("revert", "--to", "001")
+    assert both[:1] == applied()
+    run("revert", "--to", "nosuch", code=2)
+    run("migrate")
+    run("revert", "--steps", "2")
+    assert [] == applied()
+    run("migrate")
+    run("revert", "--all", code=2)
+    assert both == applied()
+    run("revert", "--all", "--yes")
+    assert [] == applied()
+    run("migrate", "--to", "nosuch", code=2)
+
+
+def test_failure_is_1(inv: Inv) -> None:
+    """A server that isn't there is no wrong use: the exit code is 1, and the message names the place."""
+    ended = inv("migrate")
+
+    assert 1 == ended.returncode
+    assert "127.0.0.1:1" in ended.stderr
+
+
+def test_settings_are_shown(inv: Inv) -> None:
+    """`inv config` shows a table, with `--json` a document; the password is in neither."""
+    text, document = inv("config"), inv("config", "--json")
+
+    assert "postgresql://nobody:***@127.0.0.1:1/none" in text.stdout
+    assert "postgresql://nobody:***@127.0.0.1:1/none" in json.dumps(json.loads(document.stdout))
+    assert "nothing" not in text.stdout + text.stderr + document.stdout + document.stderr
