@@ -13,6 +13,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from sherpa.telemetry import sink
 from sherpa.telemetry.foreign import ForeignHandler
 from sherpa.telemetry.logging import get_logger
 from sherpa.telemetry.pipeline import pipeline
@@ -190,3 +191,35 @@ def test_closed_stdout_leaves_the_process_well() -> None:
     done = subprocess.run(command, stderr=subprocess.PIPE, check=False)
 
     assert (0, b"survived") == (done.returncode, done.stderr)
+
+
+def test_reader_that_stops_costs_lines_and_not_the_process() -> None:
+    """A pipe that is full holds nobody up: the process goes on, and exits 0."""
+    reading, writing = os.pipe()
+
+    done = subprocess.run([sys.executable, "-c", SCRIPT], stdout=writing, stderr=subprocess.PIPE, check=False)
+    os.close(reading)
+    os.close(writing)
+
+    assert (0, b"survived") == (done.returncode, done.stderr)
+
+
+def test_reader_that_comes_back_is_told_what_it_missed(set_up: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Lines are lost from the end, one at most is torn, and the next line of all says how many."""
+    monkeypatch.setattr(sink, "PATIENCE_SECONDS", 0)
+    set_up()
+    reading, writing = os.pipe()
+    with os.fdopen(writing, "w") as stream:
+        pipeline.sink.stream = stream
+        for number in range(100):
+            log.info("a line", number=number, text="x" * 5_000)
+        received = os.read(reading, 1_000_000)
+        log.info("back")
+    with os.fdopen(reading, "rb") as rest:
+        received += rest.read()
+
+    *lines, back, missed = received.splitlines()
+    whole = [json.loads(line)["number"] for line in lines if line.endswith(b"}")]
+    assert list(range(len(whole))) == whole
+    assert len(lines) - len(whole) in {0, 1}
+    assert ("back", 100 - len(whole)) == (json.loads(back)["event"], json.loads(missed)["lines"])

@@ -42,7 +42,8 @@ class Pipeline:
             written = self.render(line)
         except Exception as error:  # noqa: BLE001 — the last line of defence of "logging never raises"
             written = f"a line of {logger!r} could not be rendered: {type(error).__name__}\n".encode()
-        self.sink.write(written)
+        if lost := self.sink.write(written):
+            self.emit("warning", __name__, "lines were lost: their reader had stopped", {"lines": lost})
 
 
 def rfc_3339(moment: float) -> str:
