@@ -3,7 +3,10 @@
 import http.client
 import re
 import stat
+from pathlib import Path
 
+from sherpa.devstack import memory
+from sherpa.devstack.backends.backend import BackendName
 from tests.up.conftest import Checkout
 
 
@@ -48,6 +51,36 @@ def test_a_day_with_the_stack(checkout: Checkout) -> None:
     checkout.up("--no-api")
     assert "0" in checkout.query("SELECT count(*) FROM pg_tables WHERE tablename = 'kept'")
     assert checkout.settings() == settings
+
+
+def test_what_runs_is_asked_and_not_docker(checkout: Checkout, tmp_path: Path) -> None:
+    """While everything answers, `up` asks neither Docker nor Compose, even for a stack that lives there."""
+    checkout.up("--no-api")
+    memory.remember(checkout.root, BackendName.DOCKER)
+    for program in ("docker", "docker-compose"):
+        (tmp_path / program).write_text(f"#!/bin/sh\ntouch '{tmp_path}/asked'\nexit 1\n")
+        (tmp_path / program).chmod(0o755)
+
+    again = checkout.inv("up", "--no-api", environment={"PATH": f"{tmp_path}:{checkout.environment['PATH']}"})
+
+    memory.remember(checkout.root, BackendName.EMBEDDED)
+    assert (0, False) == (again.returncode, (tmp_path / "asked").exists()), again.stdout + again.stderr
+    assert "was up already, and nothing was changed (backend: docker)" in again.stdout
+
+
+def test_missing_database_is_made(checkout: Checkout) -> None:
+    """A database that isn't in the running server yet is created there, and migrated; the other one stays."""
+    checkout.up("--no-api")
+    checkout.replace("/choice_sherpa", '/another%20"one"')
+
+    said = checkout.up("--no-api")
+
+    assert 'database another "one" created' in said
+    assert "2 migrations applied" in said
+    assert checkout.status()["well"] is False
+    assert "2" in checkout.query(
+        "SELECT count(*) FROM pg_database WHERE datname IN ('choice_sherpa', current_database())"
+    )
 
 
 def test_ends_with_a_table(checkout: Checkout) -> None:
