@@ -1,11 +1,11 @@
 """Servers that somebody else runs: waited for, migrated only when that is safe, never stopped."""
 
 import shutil
-import subprocess
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import psutil
 import pytest
 
 from sherpa.devstack import ports
@@ -149,6 +149,7 @@ def test_nothing_is_started_for_them(checkout: Checkout, others: Others) -> None
     others.are_named_in(checkout)
     checkout.up("--no-api")
 
-    servers = subprocess.run(["ps", "-eo", "args"], capture_output=True, text=True, check=True).stdout
+    identity = checkout.status()["identity"]
+    named = [each for each in psutil.process_iter(["cmdline"]) if identity in str(each.info["cmdline"])]
 
-    assert checkout.status()["identity"] not in servers
+    assert [] == named

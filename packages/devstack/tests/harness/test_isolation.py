@@ -84,7 +84,6 @@ REPLACED = {
     "row security": "ALTER TABLE outbox ENABLE ROW LEVEL SECURITY",
     "row security for the owner too": "ALTER TABLE outbox FORCE ROW LEVEL SECURITY",
     "a policy": "CREATE POLICY extra ON outbox USING (false)",
-    "an extension": "CREATE EXTENSION citext",
     "a grant on a table": "GRANT SELECT ON outbox TO PUBLIC",
     "a grant on a column": "GRANT SELECT (id) ON outbox TO PUBLIC",
     "a grant on a schema": "GRANT CREATE ON SCHEMA public TO PUBLIC",
@@ -99,6 +98,13 @@ REPLACED = {
     "a migration's record, added": "INSERT INTO migration (name, app_name) VALUES ('more', 'sherpa')",
     "a migration's record, written anew": "UPDATE migration SET name = name",
 }
+# The first that there is: the self-contained PostgreSQL has no citext.
+EXTENSION = """
+    DO $$ BEGIN EXECUTE (
+        SELECT 'CREATE EXTENSION ' || name FROM pg_available_extensions
+        WHERE name IN ('citext', 'vector') ORDER BY name LIMIT 1
+    ); END $$
+"""
 DATABASE_WIDE = {
     "a setting": "ALTER DATABASE {name} SET search_path = 'elsewhere'",
     "a setting for its role": "ALTER ROLE CURRENT_USER IN DATABASE {name} SET timezone = 'Asia/Tokyo'",
@@ -136,6 +142,19 @@ async def test_everything_else_is_replaced(
     again = _lend(worker)
     assert truth == await observe(again)
     assert returned.differences
+    worker.take_back(again)
+
+
+async def test_an_extension_is_replaced(worker: Worker, observe: Observe, truth: Facts) -> None:
+    """An extension that was created in a lent database is gone from the next one."""
+    lease = _lend(worker)
+    await _run_as_superuser(worker, lease.database, EXTENSION)
+
+    returned = worker.take_back(lease)
+
+    again = _lend(worker)
+    assert truth == await observe(again)
+    assert any("extension" in str(difference) for difference in returned.differences)
     worker.take_back(again)
 
 

@@ -173,9 +173,10 @@ def test_forgotten_sessions_are_reported(suite: Any) -> None:
     assert (0, True) == (code, "test_it.py::test_leaves\n  culprit (idle): " in output), output
 
 
+@pytest.mark.parametrize("inherited", [signal.SIG_DFL, signal.SIG_IGN])
 @pytest.mark.parametrize("workers", ["0", "2"])
-def test_interrupt_leaves_nothing(workers: str, suite: Any) -> None:
-    """Ctrl-C in the middle of a test stops the servers and removes their files."""
+def test_interrupt_leaves_nothing(workers: str, inherited: signal.Handlers, suite: Any) -> None:
+    """Ctrl-C in the middle of a test stops the servers and removes their files, in a script's job, too."""
     suite.write(
         test_it="""
         import pathlib, time
@@ -185,7 +186,10 @@ def test_interrupt_leaves_nothing(workers: str, suite: Any) -> None:
             time.sleep(60)
         """
     )
-    with suite.start("-n", workers) as process:
+    before = signal.signal(signal.SIGINT, inherited)
+    run = suite.start("-n", workers)
+    signal.signal(signal.SIGINT, before)
+    with run as process:
         _wait_for(suite.folder / "waiting")
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         process.communicate(timeout=60)

@@ -5,6 +5,7 @@ import sys
 
 from sherpa.db.cli import main
 
-# A container's first process is deaf to a signal that it has no handler for: SIGTERM ends us as Ctrl-C does.
-signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
-sys.exit(main())
+if __name__ == "__main__":
+    # A container's first process is deaf to signals it has no handler for: SIGTERM ends us as Ctrl-C does.
+    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    sys.exit(main())

@@ -56,8 +56,9 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Wipe our variables from the environment, and name the session for all its workers."""
+    """Wipe what the environment hands down, and name the session for all its workers."""
     config.stash[TAKEN] = environment.take_away()
+    environment.hear_interrupts()
     inherited = getattr(config, "workerinput", {}).get("sherpa_session")
     folder = config.getoption("--test-servers")
     if inherited:

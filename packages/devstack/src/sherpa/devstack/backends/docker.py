@@ -104,12 +104,12 @@ class DockerBackend:
 
 
 def absence() -> str:
-    """Why Docker can't be used here, in words for a person, or "" when it can."""
+    """Why Docker can't be used here, in words for a person and without a full stop, or "" when it can."""
     try:
         containers.require_engine()
         find_compose()
     except DockerError as error:
-        return error.problem
+        return error.problem.rstrip(".")
     return ""
 
 

@@ -1,7 +1,8 @@
-"""Our variables in the environment: taken away before tests run, so that no one's settings reach a test."""
+"""What a run inherits from whoever started it, and no test should: our variables, and deafness to Ctrl-C."""
 
 import os
 import re
+import signal
 
 OURS = re.compile(
     r"""
@@ -21,3 +22,12 @@ def take_away() -> dict[str, str]:
 def give_back(taken: dict[str, str]) -> None:
     """Put removed variables back."""
     os.environ.update(taken)
+
+
+def hear_interrupts() -> None:
+    """Let Ctrl-C be heard by this process, and by what tests start, which inherits it.
+
+    A script's background jobs (`.ci/run &`) ignore it: a run that is interrupted would leave its servers.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
