@@ -15,8 +15,6 @@ from sherpa.db import dsn
 from sherpa.db.engine import Database
 from sherpa.db.errors import (
     ConnectionLostError,
-    DatabaseClosedError,
-    DatabaseError,
     DatabaseUnavailableError,
     PoolTimeoutError,
 )
@@ -216,80 +214,6 @@ async def test_statement_cache_size_holds(
         )
 
     assert expected == found
-
-
-@pytest.mark.parametrize("way", ["transaction", "connection", "query", "query outside the pool"])
-@pytest.mark.parametrize("when", ["before", "after"])
-async def test_closed_database_refuses(database_settings: DatabaseSettings, way: str, when: str) -> None:
-    """Before open() and after close() each way in says so, instead of connecting on its own."""
-    database = open_with(database_settings)
-    if when == "after":
-        await database.open()
-        await database.close()
-
-    with pytest.raises(DatabaseClosedError):
-        await _use(database, way)
-
-
-async def test_database_opens_again(database_settings: DatabaseSettings) -> None:
-    """A closed database can be opened again; an open one can't be opened twice; closing twice is nothing."""
-    database = open_with(database_settings)
-    await database.open()
-    with pytest.raises(DatabaseError, match="open already"):
-        await database.open()
-    await database.close()
-    await database.close()
-
-    async with database:
-        await _use(database, "transaction")
-
-
-async def test_close_waits_for_work(
-    database_settings: DatabaseSettings, connection: asyncpg.Connection
-) -> None:
-    """Work that ends within the grace time is finished and committed."""
-    await connection.execute("CREATE TABLE done (id int)")
-    database = open_with(database_settings)
-    await database.open()
-    begun, go_on = asyncio.Event(), asyncio.Event()
-
-    async def work() -> None:
-        async with database.transaction() as transaction:
-            begun.set()
-            await go_on.wait()
-            await transaction.connection.execute("INSERT INTO done VALUES (1)")
-
-    task = asyncio.create_task(work())
-    await begun.wait()
-    closing = asyncio.create_task(database.close(grace_seconds=10))
-    await asyncio.sleep(0)
-    go_on.set()
-    await asyncio.gather(task, closing)
-
-    assert 1 == await connection.fetchval("SELECT count(*) FROM done")
-
-
-async def test_close_ends_work_after_grace(
-    database_settings: DatabaseSettings, connection: asyncpg.Connection
-) -> None:
-    """Work that goes on is cut off: close() returns, the work gets an error, later work is refused."""
-    database = open_with(database_settings)
-    await database.open()
-    begun = asyncio.Event()
-
-    async def work() -> None:
-        async with database.transaction() as transaction:
-            begun.set()
-            await transaction.connection.execute("SELECT pg_sleep(600)")
-
-    task = asyncio.create_task(work())
-    await begun.wait()
-    await database.close(grace_seconds=0.05)
-
-    with pytest.raises(ConnectionLostError):
-        await task
-    await connection.execute(f"SELECT pg_terminate_backend(pid, 5000) {OURS}", NAME)  # it would sleep on
-    assert PoolStats(size=0, idle=0, in_use=0, min=1, max=5) == database.pool_stats()
 
 
 async def test_cancelled_release_frees_place(database_settings: DatabaseSettings) -> None:

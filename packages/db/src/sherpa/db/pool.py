@@ -28,6 +28,8 @@ _DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.Interna
 # for the acquire timeout: a cancel request that overtakes its statement is lost, and the statement runs on.
 ANSWER_TIMEOUT_SECONDS = 5.0
 
+_CLOSING_POLL_SECONDS = 0.01
+
 # Connections opened together must not all retire together.
 _LIFETIME_JITTER = 0.1
 
@@ -51,32 +53,42 @@ class ConnectionPool:
         self.options = connect_options(settings, application_name)
         self.server = describe_server(settings)
         self._pool: asyncpg.Pool | None = None
-
-    @property
-    def is_open(self) -> bool:
-        """Whether connections can be had."""
-        return self._pool is not None and not self._pool.is_closing()
+        self._is_opening = False
+        self._is_closing = False
+        self._waiting = 0
 
     async def open(self, within_seconds: float) -> None:
         """Open the pool and its first connections, trying again while the server starts.
 
         Raises DatabaseUnavailableError when the time is over, DatabaseRefusedError at once for a bad login.
         """
-        if self._pool is not None:
+        if self._pool is not None or self._is_opening:
             raise DatabaseError("This Database is open already: open it once, then close it.")
-        self._pool = await open_when_ready(self._create, self.server, within_seconds)
+        self._is_opening = True
+        try:
+            self._pool = await open_when_ready(self._create, self.server, within_seconds)
+        finally:
+            self._is_opening = False
 
     async def close(self, grace_seconds: float) -> None:
-        """Wait for connections in use, at most so long, then end them. The pool is closed in any case."""
-        if self._pool is None:
+        """Serve who waits for a connection, and wait for who uses one, at most so long; then end them.
+
+        Nobody new is let in meanwhile, and the pool is closed in any case.
+        """
+        if (pool := self._pool) is None:
             return
+        self._is_closing = True
         try:
             async with asyncio.timeout(grace_seconds):
-                await self._pool.close()
+                # asyncpg would close a connection under the feet of whoever gets it after its last user.
+                while self._waiting:  # noqa: ASYNC110 - hardly ever; an Event would cost each acquire
+                    await asyncio.sleep(_CLOSING_POLL_SECONDS)
+                await pool.close()
         except TimeoutError:
             log.warning("database connections in use were ended", grace_seconds=grace_seconds)
         finally:
-            self._pool = None
+            self._pool, self._is_closing = None, False
+            pool.terminate()
 
     async def acquire(self) -> PoolConnectionProxy:
         """Take a connection; give it back with `release` or `discard`.
@@ -84,13 +96,16 @@ class ConnectionPool:
         Raises PoolTimeoutError where none becomes free in the acquire timeout, DatabaseUnavailableError
         where a new one is needed and can't be had, DatabaseClosedError before open() and after close().
         """
-        if self._pool is None:
+        if self._pool is None or self._is_closing:
             raise DatabaseClosedError
+        self._waiting += 1
         with self._explained():
             try:
                 return await self._pool.acquire(timeout=self.settings.acquire_timeout_seconds)
             except TimeoutError as error:
                 raise self._late() from error
+            finally:
+                self._waiting -= 1
 
     async def connect(self) -> asyncpg.Connection:
         """Open a connection beside the pool. The caller closes it."""
