@@ -98,3 +98,10 @@ async def test_savepoint_needs_transaction(database: Database) -> None:
     """A savepoint outside of a transaction is refused."""
     with pytest.raises(TransactionMisuseError, match="open one around it"):
         database.savepoint()
+
+
+async def test_unknown_savepoint_is_refused(database: Database) -> None:
+    """Going back to a savepoint that was never set is refused by its name."""
+    async with database.transaction() as transaction:
+        with pytest.raises(TransactionMisuseError, match="no savepoint 'a'"):
+            await transaction.rollback_to("a")

@@ -1,6 +1,5 @@
 """Running a whole transaction again when PostgreSQL, not the work, was the reason that it failed."""
 
-import socket
 from collections.abc import Awaitable, Callable
 
 from tenacity import (
@@ -30,14 +29,11 @@ def is_transient(error: BaseException) -> bool:
     """Tell whether the same transaction, run again from its start, may well succeed.
 
     So it is after a serialization failure, a deadlock, a shutdown or restart of the server, a lost or refused
-    connection. It is not after CommitOutcomeUnknownError: the work may be done already.
+    connection. It is not after CommitOutcomeUnknownError: the work may be done already. Nor after a
+    ConnectionError as such: this package has its own errors, so that is from somewhere else.
     """
-    if isinstance(error, DatabaseError):
-        return error.transient
-    translation = translate(error)
-    if translation is not None:
-        return translation.transient
-    return isinstance(error, (ConnectionError, socket.gaierror))
+    meaning = error if isinstance(error, DatabaseError) else translate(error)
+    return meaning is not None and meaning.transient
 
 
 async def run_again[T](
@@ -49,17 +45,24 @@ async def run_again[T](
 ) -> T:
     """Call `work` inside a fresh transaction, and again while it fails transiently; return what it returns.
 
-    No attempt begins later than `within_seconds` after the first. Raises the last attempt's error.
+    No attempt begins later than `within_seconds` after the first. Raises the last attempt's error; also one
+    that is transient, when the work had committed by itself before: what is done is not done again.
     """
+    transaction: Transaction
 
     async def run_once() -> T:
-        async with begin() as transaction:
+        nonlocal transaction
+        transaction = begin()
+        async with transaction:
             return await work(transaction)
+
+    def may_run_again(error: BaseException) -> bool:
+        return is_transient(error) and not transaction.is_committed
 
     return await AsyncRetrying(
         stop=stop_after_attempt(attempts) | stop_before_delay(within_seconds),
         wait=_WAIT,
-        retry=retry_if_exception(is_transient),
+        retry=retry_if_exception(may_run_again),
         before_sleep=_log_attempt,
         reraise=True,
     )(run_once)

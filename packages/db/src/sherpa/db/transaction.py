@@ -50,6 +50,7 @@ class Transaction(PostgresTransaction):
         "_savepoints",
         "_token",
         "failure",
+        "is_committed",
         "is_left",
         "root",
     )
@@ -72,6 +73,7 @@ class Transaction(PostgresTransaction):
         self._savepoints: dict[str, Savepoint] = {}
         self.root: Transaction = self
         self.failure: BaseException | None = None
+        self.is_committed = False
         self.is_left = False
 
     @property
@@ -137,7 +139,9 @@ class Transaction(PostgresTransaction):
 
     async def rollback_to(self, savepoint_name: str) -> None:
         """Undo what was done since the savepoint of that name was set."""
-        await self._savepoints[savepoint_name].rollback_to()
+        if (point := self._savepoints.get(savepoint_name)) is None:
+            raise TransactionMisuseError(f"This transaction has set no savepoint {savepoint_name!r}.")
+        await point.rollback_to()
 
     @asynccontextmanager
     async def part(self) -> AsyncIterator[Transaction]:
@@ -213,6 +217,7 @@ class Transaction(PostgresTransaction):
             interruption.add_note(str(CommitOutcomeUnknownError()))
             self.engine.connections.discard(connection)
             raise
+        self.is_committed = True
 
     async def _rollback(self, connection: PoolConnectionProxy) -> None:
         self._ended = True
