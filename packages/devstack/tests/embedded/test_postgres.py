@@ -20,6 +20,9 @@ from sherpa.devstack.embedded.state import Condition
 from sherpa.devstack.errors import ServerFailedError, UnusableDataError
 
 PASSWORD = "right $'\" password"
+# It counts without ever waiting, and so doesn't see that its postmaster is gone.
+ENDLESS = "SELECT count(*) FROM generate_series(1, 1000000) AS a, generate_series(1, 1000000) AS b"
+COUNTS = "SELECT EXISTS (SELECT FROM pg_stat_activity WHERE state = 'active' AND query = $1)"
 
 
 @pytest.fixture
@@ -121,18 +124,20 @@ async def test_data_survives_a_stop(server: PostgresServer) -> None:
 async def test_recovers_from_kill(server: PostgresServer) -> None:
     """After kill -9 under a busy client (an orphan, a stale pid file) the server starts again."""
     pid = server.start()
-    client = await connect(server)
-    busy = asyncio.create_task(client.fetchval("SELECT count(*) FROM generate_series(1, 10^12::bigint)"))
-    await asyncio.sleep(0.1)
+    client, witness = await connect(server), await connect(server)
+    busy = asyncio.create_task(client.fetchval(ENDLESS))
+    while not await witness.fetchval(COUNTS, ENDLESS):
+        assert not busy.done(), busy.exception()
     kill(pid)
 
     again = server.start()
 
     assert again != pid
     assert await ask(server, "SELECT 1") == 1
-    with pytest.raises((asyncpg.PostgresError, ConnectionError)):
+    with pytest.raises((asyncpg.PostgresConnectionError, ConnectionError)):
         await busy
     client.terminate()
+    witness.terminate()
 
 
 def test_stranger_with_the_old_pid_is_left_alone(server: PostgresServer) -> None:
