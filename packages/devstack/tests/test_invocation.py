@@ -43,6 +43,8 @@ def inv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
         (["logs", "--follow"], "service='' follow=True"),
         (["logs", "api", "--follow"], "service='api' follow=True"),
         (["logs", "--follow", "api"], "service='api' follow=True"),
+        (["logs", "--service", "api", "--follow"], "service='api' follow=True"),
+        (["logs", "--service=api"], "service='api' follow=False"),
     ],
 )
 def test_optional_positional_may_be_left_out(tasks: Path, arguments: list[str], expected: str) -> None:
@@ -57,6 +59,8 @@ def test_optional_positional_may_be_left_out(tasks: Path, arguments: list[str], 
     [
         (["nosuch"], "No idea what 'nosuch' is!"),
         (["logs", "api", "--nosuch"], "No idea what '--nosuch' is!"),
+        (["logs", "--nosuch"], "No idea what '--nosuch' is!"),
+        (["show", "--nosuch"], "No idea what '--nosuch' is!"),
         (["logs", "api", "--follow", "more"], "No idea what 'more' is!"),
         (["show"], "did not receive required positional arguments"),
     ],
@@ -68,3 +72,10 @@ def test_wrong_use_exits_with_two(tasks: Path, arguments: list[str], complaint: 
     assert result.returncode == 2
     assert complaint in result.stderr
     assert "inv --list" in result.stderr
+
+
+def test_help_is_no_argument(tasks: Path) -> None:
+    """`--help` after a task whose argument may be left out shows the task's help."""
+    result = inv(tasks, "logs", "--help")
+
+    assert (0, True) == (result.returncode, "[--core-opts] logs " in result.stdout)

@@ -1,6 +1,7 @@
 """Two repairs of Invoke's command line: a positional argument may be left out, and wrong use exits with 2.
 
-Invoke 3 requires every positional argument and exits with 1 on wrong use, where 1 is ours for "failed".
+Invoke 3 requires every positional argument, takes an unknown flag for its value, and exits with 1 on wrong use,
+where 1 is ours for "failed".
 Why not another front end: docs/decisions/0004-invoke-and-nox.md.
 """
 
@@ -12,11 +13,30 @@ from invoke.parser.parser import ParseMachine
 WRONG_USE = 2
 
 
-def _fill_optional_positionals(machine: ParseMachine) -> None:
+def _leave_out(machine: ParseMachine) -> None:
     for argument in machine.context.missing_positional_args:
         if argument.optional:
             argument.set_value("", cast=False)
+
+
+def _complete(machine: ParseMachine) -> None:
+    _leave_out(machine)
     _complete_context(machine)
+
+
+def _take_positional(machine: ParseMachine, value: str) -> None:
+    if not value.startswith("-"):
+        _see_positional_arg(machine, value)
+        return
+    _leave_out(machine)
+    if machine.context.missing_positional_args:
+        _refuse(machine, f"No idea what {value!r} is!")
+    machine.handle(value)
+
+
+def _is_ambiguous(machine: ParseMachine, value: str) -> bool:
+    """`logs --service api`: a positional that is given by its flag isn't missing."""
+    return machine.flag not in machine.context.missing_positional_args and _check_ambiguity(machine, value)
 
 
 def _refuse(_machine: ParseMachine, message: str) -> NoReturn:
@@ -24,9 +44,13 @@ def _refuse(_machine: ParseMachine, message: str) -> NoReturn:
 
 
 _complete_context = ParseMachine.complete_context
+_see_positional_arg = ParseMachine.see_positional_arg
+_check_ambiguity = ParseMachine.check_ambiguity
 
 
 def mend_parser() -> None:
     """Make Invoke exit with 2 on wrong use and give "" for a positional that is `optional` and left out."""
-    ParseMachine.complete_context = _fill_optional_positionals  # type: ignore[method-assign,assignment]  # no hook
+    ParseMachine.complete_context = _complete  # type: ignore[method-assign,assignment]  # no hook
+    ParseMachine.see_positional_arg = _take_positional  # type: ignore[method-assign,assignment]  # no hook
+    ParseMachine.check_ambiguity = _is_ambiguous  # type: ignore[method-assign,assignment]  # no hook
     ParseMachine.error = _refuse  # type: ignore[method-assign,assignment]  # no hook
