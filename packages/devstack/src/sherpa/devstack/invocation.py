@@ -1,7 +1,7 @@
 """Two repairs of Invoke's command line: a positional argument may be left out, and wrong use exits with 2.
 
-Invoke 3 requires every positional argument, takes an unknown flag for its value, and exits with 1 on wrong use,
-where 1 is ours for "failed".
+Invoke 3 requires every positional argument, takes an unknown flag for its value, and exits with 1 on wrong
+use, where 1 is ours for "failed".
 Why not another front end: docs/decisions/0004-invoke-and-nox.md.
 """
 
@@ -36,7 +36,8 @@ def _take_positional(machine: ParseMachine, value: str) -> None:
 
 def _is_ambiguous(machine: ParseMachine, value: str) -> bool:
     """`logs --service api`: a positional that is given by its flag isn't missing."""
-    return machine.flag not in machine.context.missing_positional_args and _check_ambiguity(machine, value)
+    missing: list[object] = machine.context.missing_positional_args
+    return machine.flag not in missing and _check_ambiguity(machine, value)
 
 
 def _refuse(_machine: ParseMachine, message: str) -> NoReturn:
