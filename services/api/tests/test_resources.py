@@ -1,9 +1,12 @@
 """Opening what the application needs, or refusing with a reason."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
+from redis.exceptions import ConnectionError as NoConnectionError
+from redis.exceptions import TimeoutError as NoAnswerError
 from starlette.applications import Starlette
 
 from sherpa.api.errors import StartupError
@@ -59,6 +62,36 @@ async def test_something_else_than_redis_refuses(database_settings: DatabaseSett
     async with asyncio.timeout(10), open_redis(settings) as redis:
         with pytest.raises(Exception, match=r".+"):
             await redis.ping()
+
+
+async def test_silent_redis_is_given_up(lines: Any) -> None:
+    """A Redis that takes connections and never answers is away after REDIS_TIMEOUT_SECONDS."""
+    arrived: list[asyncio.StreamWriter] = []
+    silent = await asyncio.start_server(lambda _, writer: arrived.append(writer), "127.0.0.1", 0)
+    port = silent.sockets[0].getsockname()[1]
+    settings = RedisSettings(url=ServiceUrl.parse(f"redis://127.0.0.1:{port}/0"), timeout_seconds=0.05)
+
+    async with open_redis(settings) as redis:
+        assert 0.05 == redis.connection_pool.connection_kwargs["socket_timeout"]
+        with pytest.raises(NoAnswerError):
+            await redis.ping()
+
+    (line,) = lines.of("sherpa.api.resources")
+    assert ("warning", True) == (line["level"], len(arrived) > 1)
+    for writer in arrived:
+        writer.close()
+    silent.close()
+
+
+async def test_redis_pool_is_bounded(redis_settings: RedisSettings) -> None:
+    """Past REDIS_POOL_SIZE nobody gets a connection of his own: who waits too long for one is told."""
+    async with open_redis(replace(redis_settings, pool_size=1, timeout_seconds=0.1)) as redis:
+        async with redis.client() as holder:
+            assert await holder.ping()
+            with pytest.raises(NoConnectionError, match="No connection available"):
+                await redis.ping()
+
+        assert await redis.ping()
 
 
 async def test_resources_are_open_while_it_serves(app: Starlette) -> None:

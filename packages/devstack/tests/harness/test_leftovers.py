@@ -127,6 +127,14 @@ def test_a_link_is_refused(tmp_path: Path) -> None:
         places.claim(tmp_path / "link")
 
 
+def test_memory_is_used_where_there_is_room(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A folder in memory comes before the disk, wherever it has room for a session."""
+    monkeypatch.setattr(places, "MEMORY", tmp_path)
+    monkeypatch.setattr(places, "ROOM_BYTES", 1)
+
+    assert tmp_path == places.choose().parent
+
+
 def test_small_memory_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     """Docker gives a container 64 MB of shared memory: too little for a session."""
     monkeypatch.setattr(places, "ROOM_BYTES", 1 << 60)

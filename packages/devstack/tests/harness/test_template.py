@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import pytest
 
 from sherpa.db import migrations
@@ -99,3 +100,12 @@ def test_servers_on_a_disk(disk: Path) -> None:
     finally:
         worker.close()
         leftovers.remove(session)
+
+
+async def test_nothing_waits_for_a_disk(connection: asyncpg.Connection) -> None:
+    """The session's server writes nothing durably: a test's data is worth nothing after a power cut."""
+    settings = ("fsync", "synchronous_commit", "full_page_writes")
+
+    said = [await connection.fetchval("SELECT current_setting($1)", name) for name in settings]
+
+    assert ["off"] * 3 == said
