@@ -15,6 +15,7 @@ ROWS: list[list[str]] = [
     [cell.strip() for cell in row.split(" | ")] for row in re.findall(r"^\| (.+) \|$", PAGE, re.MULTILINE)
 ]
 LIMITS = limits_of(ServerSettings())
+REQUEST_SECONDS = LIMITS.request_timeout_seconds
 
 
 def cell(first: str) -> str:
@@ -36,7 +37,7 @@ def cell(first: str) -> str:
         ),
         (
             "time for the request",
-            f"`REQUEST_TIMEOUT_SECONDS` ({LIMITS.request_timeout_seconds:.0f}) + {inflight.SWEEP_SECONDS:g} s at most",
+            f"`REQUEST_TIMEOUT_SECONDS` ({REQUEST_SECONDS:.0f}) + {inflight.SWEEP_SECONDS:g} s at most",
         ),
     ],
 )
