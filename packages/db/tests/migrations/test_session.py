@@ -1,18 +1,29 @@
 """Why a run can't begin, and what to do: the server away, too old, or not for us."""
 
+import asyncio
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
 
 import asyncpg
+import psutil
 import pytest
 
 from sherpa.config import DatabaseSettings, Secret
 from sherpa.db.migrations import session
-from sherpa.db.migrations.errors import ConnectionFailedError, HistoryError, MigrationFailedError
+from sherpa.db.migrations.errors import (
+    ConnectionFailedError,
+    HistoryError,
+    MigrationError,
+    MigrationFailedError,
+)
+from sherpa.db.migrations.events import ignore
+from sherpa.db.migrations.lock import acquire_lock
 from sherpa.db.migrations.runner import migrate
 from sherpa.db.migrations.session import open_session
 from sherpa.db.migrations.status import read_status
+
+OURS = "datname = current_database() AND application_name = 'sherpa-migrate'"
 
 
 def _with(settings: DatabaseSettings, **parts: Any) -> DatabaseSettings:
@@ -49,6 +60,59 @@ async def test_old_server_is_refused(
 
     with pytest.raises(ConnectionFailedError, match="need 99 or newer"):
         await migrate(empty_database_settings)
+
+
+async def test_connection_that_breaks_while_waiting_is_told(
+    empty_database_settings: DatabaseSettings, superuser: asyncpg.Connection
+) -> None:
+    """A session that ends while its runner waits for its turn is an error that says what to do."""
+    end = f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE pid <> pg_backend_pid() AND {OURS}"
+    await acquire_lock(superuser, 0, ignore)
+    waiting = asyncio.Event()
+    runner = asyncio.create_task(migrate(empty_database_settings, report=lambda _: waiting.set()))
+    await waiting.wait()
+
+    await superuser.execute(end)
+
+    with pytest.raises(ConnectionFailedError, match="No migration was under way: run the command again"):
+        await runner
+
+
+async def test_locked_history_is_told(
+    database_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A history that somebody keeps locked is not waited for beyond the limit, and is an error of ours."""
+    monkeypatch.setattr(session, "LOCK_TIMEOUT", "50ms")
+    async with open_session(database_settings) as holder, holder.transaction():
+        await holder.execute("LOCK TABLE migration")
+
+        with pytest.raises(MigrationError, match="lock timeout"):
+            await migrate(database_settings)
+
+
+async def test_hanging_server_lets_go(
+    empty_database_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Who gives up on a server that answers no more is not held back by it."""
+    monkeypatch.setattr(session, "_CLOSE_SECONDS", 0.05)
+    suspended: asyncio.Future[psutil.Process] = asyncio.get_running_loop().create_future()
+
+    async def hang() -> None:
+        async with open_session(empty_database_settings) as connection:
+            process = psutil.Process(await connection.fetchval("SELECT pg_backend_pid()"))
+            process.suspend()
+            suspended.set_result(process)
+            await connection.fetchval("SELECT 1")
+
+    task = asyncio.create_task(hang())
+    process = await suspended
+    task.cancel()
+    try:
+        with pytest.raises(asyncio.CancelledError):
+            async with asyncio.timeout(60):
+                await asyncio.shield(task)
+    finally:
+        process.resume()
 
 
 async def test_missing_privilege_on_the_schema_is_named(

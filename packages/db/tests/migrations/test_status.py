@@ -130,12 +130,38 @@ async def test_recording_twice_is_impossible(
         )
 
 
-async def test_foreign_history_is_refused(empty_connection: asyncpg.Connection) -> None:
-    """A table `migration` that is no history of Piccolo's shape is recognised as somebody else's."""
-    await empty_connection.execute("CREATE TABLE migration (version int)")
+@pytest.mark.parametrize(
+    "foreign",
+    [
+        "CREATE TABLE migration (version int)",
+        "CREATE TABLE migration (name text, app_name text, ran_on int)",
+        """
+        CREATE TABLE migration (name text, app_name text, ran_on text);
+        INSERT INTO migration VALUES ('001', 'sherpa', 'yesterday or so')
+        """,
+        "CREATE TYPE migration AS (version int)",
+        "CREATE TABLE t (); ALTER TABLE t ADD id int CONSTRAINT migration PRIMARY KEY",
+    ],
+)
+async def test_foreign_history_is_refused(empty_connection: asyncpg.Connection, foreign: str) -> None:
+    """Something called `migration` that is no history of Piccolo's shape is recognised as somebody else's."""
+    await empty_connection.execute(foreign)
 
-    with pytest.raises(HistoryError, match="not ours"):
+    with pytest.raises(HistoryError, match="not our table"):
         await read_status(empty_connection)
+
+
+@pytest.mark.parametrize("kind", ["name int, app_name int", "name text, app_name int"])
+async def test_foreign_history_of_our_shape_is_no_crash(
+    empty_connection: asyncpg.Connection, kind: str
+) -> None:
+    """Somebody else's columns of our names hold no migration of ours."""
+    await empty_connection.execute(f"CREATE TABLE migration ({kind}, ran_on date)")
+    await empty_connection.execute("INSERT INTO migration VALUES (1, 2, now())")
+
+    status = await read_status(empty_connection)
+
+    assert () == status.applied
 
 
 async def test_other_apps_history_is_left_alone(

@@ -20,6 +20,10 @@ CREATE TABLE migration (
 );
 COMMENT ON TABLE migration IS '{_MARK}'
 """
+# The casts fail, and say why, where somebody else's table has columns of these names.
+_READ = """
+SELECT name::text, ran_on::timestamp AS at FROM migration WHERE app_name::text = $1 ORDER BY name
+"""
 _IS_OURS = "SELECT obj_description('migration'::regclass, 'pg_class') = $1"
 
 
@@ -29,18 +33,16 @@ async def read_history(connection: asyncpg.Connection) -> tuple[tuple[str, datet
     A database without the table has no history. Raises `HistoryError` when the table is somebody else's.
     """
     try:
-        rows = await connection.fetch(
-            "SELECT name, ran_on FROM migration WHERE app_name = $1 ORDER BY name", APP_NAME
-        )
+        rows = await connection.fetch(_READ, APP_NAME)
     except asyncpg.UndefinedTableError:
         return ()
     except asyncpg.InsufficientPrivilegeError as error:
         raise HistoryError(f"{error}. This user needs `GRANT SELECT ON migration` at least.") from error
-    except asyncpg.UndefinedColumnError as error:
+    except (asyncpg.SyntaxOrAccessError, asyncpg.DataError) as error:
         raise HistoryError(
-            f"The table `migration` in this database is not ours: {error}. Is DATABASE_URL right?"
+            f"`migration` in this database is not our table: {error.args[0]}. Is DATABASE_URL right?"
         ) from error
-    return tuple((row["name"], row["ran_on"].replace(tzinfo=UTC)) for row in rows)
+    return tuple((row["name"], row["at"].replace(tzinfo=UTC)) for row in rows)
 
 
 async def record(connection: asyncpg.Connection, migration_id: str) -> None:

@@ -10,7 +10,7 @@ from sherpa.config import DatabaseSettings
 from sherpa.db.connecting import connect_error
 from sherpa.db.dsn import connect_options, describe_server
 from sherpa.db.errors import DatabaseUnavailableError
-from sherpa.db.migrations.errors import ConnectionFailedError
+from sherpa.db.migrations.errors import ConnectionFailedError, MigrationError
 from sherpa.db.migrations.events import Notice, Report, ignore
 
 APPLICATION_NAME = "sherpa-migrate"
@@ -22,6 +22,9 @@ LOCK_TIMEOUT = "5s"
 # when the statement ends by itself.
 _CHECK_INTERVAL = "500ms"
 
+# A server that hangs must not keep whoever presses Ctrl-C.
+_CLOSE_SECONDS = 5.0
+
 _pinned: ContextVar[asyncpg.Connection | None] = ContextVar("migration_session", default=None)
 
 
@@ -31,7 +34,8 @@ async def open_session(
 ) -> AsyncIterator[asyncpg.Connection]:
     """Connect for the length of the block; the server's notices go to `report`.
 
-    Raises `ConnectionFailedError`: no server, no such database, not admitted, a server too old.
+    Raises `ConnectionFailedError`: no server, no such database, not admitted, a server too old, a connection
+    that breaks; and `MigrationError` for what else the server turns down.
     """
     connection = await _connect(settings)
 
@@ -42,9 +46,12 @@ async def open_session(
     try:
         await _prepare(connection)
         yield connection
+    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+        raise _explain(connection, describe_server(settings), error) from error
     finally:
         connection.remove_log_listener(tell)
-        await connection.close()
+        with suppress(TimeoutError):  # it is ended all the same
+            await connection.close(timeout=_CLOSE_SECONDS)
 
 
 @contextmanager
@@ -72,6 +79,15 @@ async def _connect(settings: DatabaseSettings) -> asyncpg.Connection:
         is_away = isinstance(reason, DatabaseUnavailableError)
         advice = " `inv up` starts the servers of a checkout." if is_away else ""
         raise ConnectionFailedError(f"{reason}{advice}") from error
+
+
+def _explain(connection: asyncpg.Connection, server: str, error: Exception) -> MigrationError:
+    if connection.is_closed():
+        return ConnectionFailedError(
+            f"The connection to PostgreSQL at {server} ended ({error}). No migration was under way: "
+            f"run the command again."
+        )
+    return MigrationError(f"PostgreSQL at {server} refused: {error}")
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
