@@ -88,6 +88,13 @@ async def stubborn(_: Request) -> Response:
             log.info("refused to end")
 
 
+async def stop_listening(_: Request) -> Response:
+    """End the server below the application, as a fault of its own would."""
+    (listener,) = (task for task in asyncio.all_tasks() if task.get_name() == "listener")
+    listener.cancel()
+    return PlainTextResponse("ended")
+
+
 def create(settings: ApiSettings) -> Starlette:
     """Build the application and add the routes above; with SERVED_ALONE set, nothing is opened."""
     app = create_app(settings)
@@ -101,6 +108,7 @@ def create(settings: ApiSettings) -> Starlette:
             Route("/hold", hold),
             Route("/release", release),
             Route("/stubborn", stubborn),
+            Route("/stop-listening", stop_listening),
         ]
     )
     return app

@@ -138,6 +138,46 @@ def test_probes_are_answered_while_postgresql_is_waited_for(start: Any, product:
     assert (503, "urn:choice-sherpa:problem:still-starting") == (other.status, other.json["type"])
 
 
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "<&- >&- 2>&-"])
+def test_closed_standard_streams_do_no_harm(start: Any, product: Any, closed: str) -> None:
+    """A process without standard streams serves, and ends well: no file of its own takes their place."""
+    served = start(["/bin/sh", "-c", f'exec "$0" "$@" {closed}', *product])
+    served.wait_until(lambda: is_listening(served.port), "the port")
+
+    live = served.ask("/health/live")
+    served.signal()
+
+    assert (200, 0) == (live.status, served.exit_code())
+
+
+def is_listening(port: int) -> bool:
+    """Tell whether somebody listens."""
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
+
+
+UNREAD_PIPE = """
+import os, sys
+reading, writing = os.pipe()
+os.set_inheritable(reading, True)
+os.dup2(writing, 1)
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+
+
+def test_log_that_nobody_reads_holds_nothing_up(start: Any, product: Any) -> None:
+    """A full pipe costs lines of the log: requests are served, and the process stops as told."""
+    served = start([product[0], "-c", UNREAD_PIPE, *product], LOG_LEVEL="debug")
+    served.wait_until(lambda: is_listening(served.port), "the port")
+
+    with served.wire() as wire:
+        statuses = {wire.request("/health/" + "x" * 4_000).answer().status for _ in range(100)}
+    served.signal()
+
+    assert {503, 404} >= statuses
+    assert 0 == served.exit_code()
+
+
 @pytest.mark.parametrize("style", ["console", "json"])
 def test_every_line_has_the_chosen_shape(
     start: Any, addresses: dict[str, str], product: Any, style: str

@@ -124,6 +124,30 @@ def test_second_signal_hurries(start_alone: Any) -> None:
     assert 0 == served.exit_code()
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_to_the_last_do_not_change_the_end(start_alone: Any, number: signal.Signals) -> None:
+    """Being told again and again, until there is nobody to tell, is exit code 0 as well."""
+    served = start_alone()
+
+    while served.process.poll() is None:
+        served.signal(number)
+
+    assert 0 == served.exit_code()
+
+
+def test_listener_that_ends_by_itself_ends_the_process(start_alone: Any) -> None:
+    """A process that cannot be reached any more ends with exit code 1, so that it is started anew."""
+    served = start_alone()
+
+    with served.wire() as wire:
+        wire.request("/stop-listening")
+        code = served.exit_code()
+
+    assert 1 == code
+    assert served.has_logged("the listener ended by itself")
+    assert served.has_logged("lifespan ended")
+
+
 def test_request_that_refuses_to_end_is_left_behind(start_alone: Any) -> None:
     """Code that swallows its cancellation cannot keep the process beyond the grace."""
     served = start_alone(SHUTDOWN_GRACE_SECONDS="1")
@@ -150,6 +174,17 @@ def test_client_that_does_not_read_is_left_behind(start_alone: Any) -> None:
 
     assert 0 == code
     assert served.has_logged("lifespan ended")
+
+
+def test_stopped_while_it_imports(start: Any, product: Any) -> None:
+    """From its first lines on the process ends well when it is told to, with nothing to say."""
+    served = start([*product[:1], "-X", "importtime", *product[1:]])
+    served.wait_until(lambda: " starlette" in served.text, "the imports")
+
+    served.signal()
+
+    assert 0 == served.exit_code()
+    assert "Traceback" not in served.text
 
 
 def test_stopped_while_it_starts(start: Any) -> None:

@@ -4,6 +4,11 @@ import argparse
 import sys
 from collections.abc import Sequence
 
+from sherpa.api import footing
+
+if __name__ == "__main__":  # before the imports below, which take half a second
+    footing.stand()
+
 from sherpa.api.app import create_app
 from sherpa.api.errors import StartupError
 from sherpa.api.reload import serve_reloading

@@ -10,6 +10,7 @@ import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from socket import socket
+from types import FrameType
 from typing import Any
 
 import uvloop
@@ -23,6 +24,7 @@ from sherpa.api.settings import ApiSettings
 from sherpa.config import ServerSettings
 from sherpa.telemetry.logging import get_logger
 
+STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 EXIT_WELL = 0
 EXIT_FAILED = 1
 
@@ -47,6 +49,10 @@ def serve(app_factory: Callable[[ApiSettings], Starlette], settings: ApiSettings
         _log.critical(str(error))
         return EXIT_FAILED
     finally:
+        for signum in STOP_SIGNALS:
+            signal.signal(
+                signum, signal.SIG_IGN
+            )  # the work is done: being told again must not change the exit code
         loop.close()
 
 
@@ -70,7 +76,7 @@ class Process:
     """One application, its listener and its signals, from the first to the last."""
 
     def __init__(self, app: Starlette, settings: ServerSettings, bound: socket) -> None:
-        loop = asyncio.get_running_loop()
+        self._loop = loop = asyncio.get_running_loop()
         self._app = app
         self._settings = settings
         self._lifecycle: Lifecycle = app.state.lifecycle
@@ -82,8 +88,8 @@ class Process:
 
     async def run(self) -> int:
         """Run to the end and return the exit code. Raises StartupError when the lifespan cannot begin."""
-        for signum in (signal.SIGTERM, signal.SIGINT):
-            asyncio.get_running_loop().add_signal_handler(signum, self._obey, signum)
+        for signum in STOP_SIGNALS:
+            signal.signal(signum, self._hear)
         listening = asyncio.create_task(self._listener.serve(), name="listener")
         _log.info("listening", address=self._address)
         async with AsyncExitStack() as resources:
@@ -97,9 +103,13 @@ class Process:
         _log.info("stopped")
         return EXIT_FAILED if failed else EXIT_WELL
 
-    def _obey(self, signum: signal.Signals) -> None:
+    def _hear(self, signum: int, _frame: FrameType | None) -> None:
+        # Not by the loop's add_signal_handler: a loop that closes gives signals back their deadly default.
+        self._loop.call_soon_threadsafe(self._obey, signum)
+
+    def _obey(self, signum: int) -> None:
         """Begin to stop at the first signal, hurry at the second."""
-        _log.info("told to stop", signal=signum.name, in_flight=len(self._in_flight))
+        _log.info("told to stop", signal=signal.Signals(signum).name, in_flight=len(self._in_flight))
         self._lifecycle.drain()
         told = self._told_twice if self._told_to_stop.done() else self._told_to_stop
         if not told.done():
