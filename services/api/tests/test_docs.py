@@ -30,6 +30,7 @@ def cell(first: str) -> str:
         ("headers, with the request line", f"{listener.HEADER_BYTES // 1024} KiB, 100 of them"),
         ("time for headers; idle kept connection", f"{listener.HEADER_SECONDS:.0f} s"),
         ("connections", f"{listener.MOST_CONNECTIONS:,}, or what the hard `ulimit -n` leaves"),
+        ("time in which nothing sent is taken", f"{listener.UNREAD_SECONDS} s, on Linux"),
         ("body", f"{LIMITS.body_bytes // 1024**2} MiB, by its length or as it comes"),
         (
             "time for the body",

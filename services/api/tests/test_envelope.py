@@ -407,15 +407,61 @@ async def drive(app: Any, scope: dict[str, object], *messages: Message) -> list[
     return sent
 
 
-async def test_client_that_leaves_gets_no_answer(make_app: Any, lines: Any) -> None:
-    """A client that goes away in the middle of its body is no error: logged, and nothing is sent."""
+async def test_body_that_breaks_off_is_the_clients_fault(make_app: Any, lines: Any) -> None:
+    """Whether the client has left or its chunks are malformed is not known: 400, and no error in the log."""
     part = {"type": "http.request", "body": b"par", "more_body": True}
 
-    sent = await drive(make_app(ROUTES), {}, part, {"type": "http.disconnect"})
+    start, _ = await drive(make_app(ROUTES), {}, part, {"type": "http.disconnect"})
+
+    assert 400 == start["status"]
+    assert [400] == [line["status"] for line in lines.of("sherpa.api.access")]
+    assert [] == lines.of("sherpa.api.envelope")
+
+
+async def test_client_that_leaves_is_told_apart(make_app: Any, lines: Any) -> None:
+    """Whoever goes away before the answer is 499 in the access log, and gets none."""
+
+    async def endpoint(request: Request) -> Response:
+        await request.body()
+        await request.is_disconnected()
+        raise ConnectionError
+
+    sent = await drive(
+        make_app([Route("/left", endpoint)]),
+        {"path": "/left", "method": "GET"},
+        {"type": "http.request"},
+        {"type": "http.disconnect"},
+    )
 
     assert [] == sent
     assert [499] == [line["status"] for line in lines.of("sherpa.api.access")]
     assert ["info"] == [line["level"] for line in lines.of("sherpa.api.envelope")]
+
+
+async def test_waiting_for_the_client_to_leave_is_not_reading(make_app: Any) -> None:
+    """A stream listens for its client's leaving all the time: the body's time is not for that."""
+    reading = []
+
+    async def endpoint(request: Request) -> Response:
+        reading.append(request.scope["sherpa.exchange"].reading)
+        await request.receive()
+        reading.append(request.scope["sherpa.exchange"].reading)
+        await request.receive()
+        listening = asyncio.ensure_future(request.receive())
+        await asyncio.sleep(0)
+        reading.append(request.scope["sherpa.exchange"].reading)
+        listening.cancel()
+        return PlainTextResponse("ok")
+
+    part = {"type": "http.request", "body": b"part", "more_body": True}
+    await drive(
+        make_app([Route("/stream", endpoint, methods=["POST"])]),
+        {"path": "/stream"},
+        part,
+        {"type": "http.request"},
+    )
+
+    assert [False, True, False] == reading
 
 
 async def test_body_that_stalls_is_ended(make_app: Any) -> None:

@@ -1,10 +1,13 @@
 """Taking the port, for this process alone, and how many connections may be open."""
 
+import errno
 import resource
 import socket
+from typing import NoReturn
 
 import pytest
 
+from sherpa.api import listener as listener_module
 from sherpa.api.errors import StartupError
 from sherpa.api.listener import bind, make_room_for_connections
 
@@ -65,6 +68,30 @@ def test_version_six_is_bound() -> None:
     assert socket.AF_INET6 == family
 
 
+@pytest.mark.skipif(not hasattr(socket, "TCP_USER_TIMEOUT"), reason="this system has no TCP_USER_TIMEOUT")
+def test_client_that_reads_nothing_is_cut_off(monkeypatch: pytest.MonkeyPatch) -> None:
+    """An answer that is not taken does not hold its connection for ever: the kernel ends it."""
+    monkeypatch.setattr(listener_module, "UNREAD_SECONDS", 1)
+
+    with (
+        bind("127.0.0.1", 0) as listener,
+        socket.create_connection(listener.getsockname()),
+    ):
+        listener.settimeout(5)
+        accepted, _ = listener.accept()
+        accepted.settimeout(30)
+        with accepted, pytest.raises(TimeoutError) as end:
+            send_for_ever(accepted)
+
+    assert errno.ETIMEDOUT == end.value.errno
+
+
+def send_for_ever(connection: socket.socket) -> NoReturn:
+    """Send until that fails."""
+    while True:
+        connection.send(b"x" * 65_536)
+
+
 INFINITE = resource.RLIM_INFINITY
 
 
@@ -76,7 +103,7 @@ INFINITE = resource.RLIM_INFINITY
         (1_024, INFINITE, 8_192, 8_320),
         (1_024, 1_024, 896, None),
         (INFINITE, INFINITE, 8_192, None),
-        (64, 64, 128, None),
+        (64, 64, 32, None),
     ],
 )
 def test_room_for_connections(

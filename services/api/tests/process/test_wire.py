@@ -89,6 +89,27 @@ def test_impossible_length_is_refused(served: Any, length: str) -> None:
     assert 400 == answer.status
 
 
+def test_length_of_many_zeros_is_refused(served: Any) -> None:
+    """Digits without end are no number to reckon with, though the server below takes them."""
+    answer = served.ask("/read", "POST", f"Content-Length: {'0' * 5_000}1\r\n", b"x")
+
+    assert (413, "body-too-large") == (answer.status, type_of(answer))
+
+
+@pytest.mark.parametrize(
+    "chunks",
+    [b"3;a\nabc\r\n0\r\n\r\n", b"-3\r\nabc\r\n", b"0x3\r\nabc\r\n", b"F" * 17 + b"\r\nabc\r\n"],
+    ids=["bare LF in extension", "negative", "0x", "overflow"],
+)
+def test_malformed_chunks_are_refused(served: Any, chunks: bytes) -> None:
+    """Chunks that another parser may read in another way are the client's fault, and end the connection."""
+    with served.wire() as wire:
+        answer = wire.request("/read", "POST", "Transfer-Encoding: chunked\r\n", chunks).answer()
+        rest = wire.rest()
+
+    assert (400, "body-broken-off", b"") == (answer.status, type_of(answer), rest)
+
+
 def test_two_framings_do_not_smuggle(served: Any) -> None:
     """With a length and chunks at once, the chunks count, and the connection is closed after."""
     smuggled = b"0\r\n\r\nGET /smuggled HTTP/1.1\r\nHost: test\r\n\r\n"
@@ -207,13 +228,13 @@ def test_client_that_leaves_frees_a_stream(served: Any) -> None:
 
 
 def test_client_that_leaves_in_its_body_is_logged(served: Any) -> None:
-    """A half-sent body is no error of ours: one line says so, the access log has 499."""
+    """A half-sent body is no error of ours: the access log has 400."""
     with served.wire() as wire:
         wire.request("/read", "POST", "Content-Length: 9\r\nX-Request-ID: left-early\r\n", b"part")
         time.sleep(0.1)
 
     served.wait_until(lambda: bool(access_lines(served, "left-early")), "the access line")
-    assert [499] == [line["status"] for line in access_lines(served, "left-early")]
+    assert [400] == [line["status"] for line in access_lines(served, "left-early")]
 
 
 def access_lines(served: Any, request_id: str) -> list[dict[str, object]]:

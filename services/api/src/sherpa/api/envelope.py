@@ -89,7 +89,7 @@ def _cause(exchange: Exchange, error: BaseException) -> BaseException | None:
     if isinstance(error, asyncio.CancelledError):
         raise error
     if isinstance(error, ClientDisconnect) or exchange.disconnected:
-        _log.info("the client left before its request was complete")
+        _log.info("the client left before it was answered")
         return None
     return error
 

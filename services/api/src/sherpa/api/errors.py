@@ -21,6 +21,10 @@ class BodyTooLargeError(RequestError):
     """The body is, or says that it is, larger than the limit."""
 
 
+class BodyBrokenOffError(RequestError):
+    """The body is not well-formed, or the client left in the middle of it: servers don't tell which."""
+
+
 class BodyTooSlowError(RequestError):
     """The body did not arrive within its time."""
 

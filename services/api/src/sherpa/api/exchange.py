@@ -3,14 +3,23 @@
 import asyncio
 import re
 from dataclasses import dataclass
+from math import inf
 from secrets import token_hex
 from time import monotonic
 
 from starlette.types import Message, Receive, Scope, Send
 
-from sherpa.api.errors import BodyTooLargeError, MalformedRequestError, NoAnswerError, RequestError
+from sherpa.api.errors import (
+    BodyBrokenOffError,
+    BodyTooLargeError,
+    MalformedRequestError,
+    NoAnswerError,
+    RequestError,
+)
 
 _WELL_FORMED_ID = re.compile(rb"[A-Za-z0-9][A-Za-z0-9._~:+/=@-]{0,127}")
+# Servers take any number of leading zeros; Python refuses to read numbers of thousands of digits.
+_MOST_DIGITS = 20
 _CLOSE = (b"connection", b"close")
 
 type Headers = tuple[tuple[bytes, bytes], ...]
@@ -32,6 +41,7 @@ class Exchange:
     """
 
     __slots__ = (
+        "_body_is_complete",
         "_headers",
         "_limits",
         "_receive",
@@ -43,7 +53,6 @@ class Exchange:
         "ended_by",
         "expires_at",
         "finished",
-        "reading",
         "request_id",
         "sent_bytes",
         "started_at",
@@ -56,8 +65,8 @@ class Exchange:
         self._limits, self._headers = limits, headers
         self.started_at = now
         self.expires_at = now + limits.request_timeout_seconds
-        self.body_expires_at: float | None = None
-        self.reading = False
+        self.body_expires_at = inf
+        self._body_is_complete = False
         self.body_bytes = self.sent_bytes = 0
         self.status: int | None = None
         self.finished = self.disconnected = self.closing = False
@@ -72,9 +81,14 @@ class Exchange:
             raise MalformedRequestError
         if len(given) < len(headers) and sum(name == b"host" for name, _ in headers) > 1:
             raise MalformedRequestError
-        length = given.get(b"content-length")
-        if length is not None and int(length) > self._limits.body_bytes:
+        length = given.get(b"content-length", b"0")
+        if len(length) > _MOST_DIGITS or int(length) > self._limits.body_bytes:
             raise BodyTooLargeError
+
+    @property
+    def reading(self) -> bool:
+        """Whether the application waits for more of the body, and not only for the client's leaving."""
+        return self.body_expires_at < inf and not self._body_is_complete
 
     def require_answer(self) -> None:
         """Raise NoAnswerError when the application is done, and has said nothing to a client that waits."""
@@ -88,15 +102,19 @@ class Exchange:
             self.task.cancel()
 
     async def receive(self) -> Message:
-        """Receive for the application, within the limits of size and time: raises BodyTooLargeError."""
-        if self.body_expires_at is None:
+        """Receive for the application, within the limits of size and time.
+
+        Raises BodyTooLargeError, or BodyBrokenOffError where the body ends before its end.
+        """
+        if self.body_expires_at == inf:
             self.body_expires_at = monotonic() + self._limits.body_timeout_seconds
-        self.reading = True
         message = await self._receive()
         if message["type"] == "http.disconnect":
+            if self.reading:
+                raise BodyBrokenOffError
             self.disconnected = not self.finished
             return message
-        self.reading = message.get("more_body", False)
+        self._body_is_complete = not message.get("more_body", False)
         self.body_bytes += len(message.get("body", b""))
         if self.body_bytes > self._limits.body_bytes:
             raise BodyTooLargeError

@@ -55,9 +55,9 @@ class InFlight:
         self._timer = None
         now = monotonic()
         for exchange in self._exchanges:
-            if exchange.reading and exchange.body_expires_at is not None and now >= exchange.body_expires_at:
+            if exchange.reading and now >= min(exchange.body_expires_at, exchange.expires_at):
                 exchange.end(BodyTooSlowError)
             elif now >= exchange.expires_at:
-                exchange.end(BodyTooSlowError if exchange.reading else RequestTimedOutError)
+                exchange.end(RequestTimedOutError)
         if self._exchanges:
             self._sleep()

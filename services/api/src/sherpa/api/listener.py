@@ -23,9 +23,11 @@ HEADER_BYTES = 16_384
 HEADER_SECONDS = 10.0
 """How long a client may take to send a request's headers; also how long a kept connection may be idle."""
 
+UNREAD_SECONDS = 30
+"""How long a client may take nothing of what it was sent; granian itself would wait for ever."""
+
 BACKLOG = 1_024
 MOST_CONNECTIONS = 8_192
-FEWEST_CONNECTIONS = 128
 DESCRIPTORS_KEPT = 128  # for PostgreSQL, Redis, files and what the libraries open
 
 # Set up as it likes, granian would replace the handlers of its loggers; this changes nothing.
@@ -44,6 +46,8 @@ def bind(host: str, port: int) -> socket.socket:
     listener = socket.socket(family, socket.SOCK_STREAM)
     try:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if hasattr(socket, "TCP_USER_TIMEOUT"):  # Linux; accepted connections inherit it
+            listener.setsockopt(socket.IPPROTO_TCP, socket.TCP_USER_TIMEOUT, UNREAD_SECONDS * 1000)
         listener.bind((host, port))
         listener.listen(BACKLOG)
     except OSError as error:
@@ -96,8 +100,10 @@ def make_room_for_connections() -> int:
         with contextlib.suppress(ValueError, OSError):  # the system may have a bound of its own
             resource.setrlimit(resource.RLIMIT_NOFILE, (allowed, hard))
             soft = allowed
-    room = MOST_CONNECTIONS if soft == resource.RLIM_INFINITY else soft - DESCRIPTORS_KEPT
-    return max(FEWEST_CONNECTIONS, min(MOST_CONNECTIONS, room))
+    if soft == resource.RLIM_INFINITY:
+        return MOST_CONNECTIONS
+    # Half of them where there are few: a server that runs out of files is busy with failing to accept.
+    return min(MOST_CONNECTIONS, max(soft - DESCRIPTORS_KEPT, soft // 2))
 
 
 def _explain(error: OSError, host: str, port: int) -> str:

@@ -60,6 +60,9 @@ KINDS: Mapping[type[Exception], Kind] = {
         "The body is larger than accepted.",
         closes=True,
     ),
+    errors.BodyBrokenOffError: Kind(
+        _BAD_REQUEST, "body-broken-off", "The body ended before its end, or is malformed.", closes=True
+    ),
     errors.BodyTooSlowError: Kind(
         HTTPStatus.REQUEST_TIMEOUT, "body-too-slow", "The body did not arrive in time.", closes=True
     ),
