@@ -1,8 +1,11 @@
 """One command brings everything up, a second run changes nothing, and `down` ends it."""
 
 import http.client
+import os
 import re
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 from sherpa.devstack import memory
@@ -144,3 +147,42 @@ def test_before_the_first_up(checkout: Checkout) -> None:
     assert set(codes.values()) == {1}
     assert all("uv run inv up" in ended.stderr for ended in checkout.ended)
     assert checkout.inv("down").returncode == 0
+
+
+def test_says_what_is_missing_in_words(checkout: Checkout) -> None:
+    """What isn't well is told in words, and the clients of a stopped stack say what starts it."""
+    checkout.up()
+    checkout.inv("revert")
+
+    behind = checkout.status()
+    checkout.inv("down")
+    stopped = checkout.status()
+    clients = [checkout.inv("psql"), checkout.inv("redis-cli", "--command", "ping")]
+
+    assert behind["services"]["api"]["health"] == "unavailable (postgresql up, schema behind, redis up)"
+    assert {"nobody listens there"} == {stopped["services"][each]["health"] for each in ("postgres", "redis")}
+    assert [(1, True)] * 2 == [(each.returncode, "uv run inv up" in each.stderr) for each in clients]
+
+
+def test_reader_may_stop_reading(checkout: Checkout) -> None:
+    """`inv … | head` ends without a word of complaint."""
+    checkout.up("--no-api")
+    reading, writing = os.pipe()
+    os.close(reading)
+
+    said = [_complaint_into(writing, checkout, command) for command in ("config", "doctor", "logs", "status")]
+
+    os.close(writing)
+    assert [""] * 4 == said
+
+
+def _complaint_into(output: int, checkout: Checkout, command: str) -> str:
+    return subprocess.run(
+        [sys.executable, "-m", "invoke", command],
+        cwd=checkout.root,
+        env=dict(checkout.environment),
+        stdout=output,
+        stderr=subprocess.PIPE,
+        text=True,
+        check=False,
+    ).stderr

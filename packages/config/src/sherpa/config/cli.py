@@ -30,8 +30,11 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 def _print(result: Report, *, as_plain: bool) -> None:
     text = as_text(result) if as_plain else json.dumps(as_json(result), indent=2, ensure_ascii=False)
-    sys.stdout.write(f"{text}\n")
-    sys.stdout.flush()
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except BrokenPipeError:  # `... | head`: who stops reading has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     for notice in result.notices:
         sys.stderr.write(f"warning: {notice}\n")
     for fault in result.faults:

@@ -1,5 +1,6 @@
 """The commands of the stack, as `inv` calls them; exit codes: 0 well, 1 failed, 2 wrong use."""
 
+import asyncio
 import os
 import signal
 import subprocess
@@ -14,12 +15,13 @@ from sherpa.db.errors import DatabaseError
 from sherpa.devstack import logs as logbook
 from sherpa.devstack import report, teardown
 from sherpa.devstack.apiprocess import ApiProcess, stop_seconds
-from sherpa.devstack.backends.backend import Command
+from sherpa.devstack.backends.backend import Backend, Command
 from sherpa.devstack.backends.choice import NAMES
 from sherpa.devstack.bringup import Request, bring_up
 from sherpa.devstack.doctor import examination
 from sherpa.devstack.errors import StackError
 from sherpa.devstack.ownership import api_conflict, require_none
+from sherpa.devstack.probe import Verdict, ask_servers
 from sherpa.devstack.progress import Progress
 from sherpa.devstack.settings import read_stack
 from sherpa.devstack.stack import Service
@@ -59,12 +61,12 @@ def serve(root: Path, *, reload: bool = False) -> int:
 
 def psql(root: Path, command: str | None = None) -> int:
     """Open psql on the stack's database, or run one command."""
-    return _guarded(lambda: _foreground(report.present_backend(read_stack(root)).psql(command)))
+    return _guarded(lambda: _client(root, Service.POSTGRES, lambda backend: backend.psql(command)))
 
 
 def redis_cli(root: Path, command: str | None = None) -> int:
     """Open redis-cli on the stack's Redis, or run one command."""
-    return _guarded(lambda: _foreground(report.present_backend(read_stack(root)).redis_cli(command)))
+    return _guarded(lambda: _client(root, Service.REDIS, lambda backend: backend.redis_cli(command)))
 
 
 def doctor(root: Path, *, as_json: bool = False) -> int:
@@ -103,6 +105,14 @@ def _serve(root: Path, *, reload: bool) -> int:
     return _foreground(Command([sys.executable, "-m", "sherpa.api", *(["--reload"] if reload else [])]), root)
 
 
+def _client(root: Path, service: Service, command: Callable[[Backend], Command]) -> int:
+    stack = read_stack(root)
+    code = _foreground(command(report.present_backend(stack)))
+    if code and asyncio.run(ask_servers(stack))[service].verdict is Verdict.SILENT:
+        print("What starts it: uv run inv up", file=sys.stderr)
+    return code
+
+
 def _foreground(command: Command, directory: Path | None = None) -> int:
     """Run a command on our terminal. Ctrl-C is its own to answer; we only wait for its end."""
     environment = {**os.environ, **command.environment}
@@ -117,9 +127,14 @@ def _foreground(command: Command, directory: Path | None = None) -> int:
 
 def _guarded(work: Callable[[], int | None]) -> int:
     try:
-        return work() or WELL
+        code = work() or WELL
+        sys.stdout.flush()
+        return code
     except (StackError, ConfigError, DatabaseError) as error:
         print(error, file=sys.stderr)
+    except BrokenPipeError:
+        # `… | head`: who stops reading has read enough.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
     except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
         # A full disk, a place or a right that is somebody else's: it can come from anywhere, at any time.
         print(f"{error}\nWhat this machine lacks: uv run inv doctor", file=sys.stderr)

@@ -5,6 +5,7 @@ use, where 1 is ours for "failed".
 Why not another front end: docs/decisions/0004-invoke-and-nox.md.
 """
 
+from collections.abc import Sequence
 from typing import NoReturn
 
 from invoke.exceptions import Exit
@@ -36,7 +37,7 @@ def _take_positional(machine: ParseMachine, value: str) -> None:
 
 def _is_ambiguous(machine: ParseMachine, value: str) -> bool:
     """`logs --service api`: a positional that is given by its flag isn't missing."""
-    missing: list[object] = machine.context.missing_positional_args
+    missing: Sequence[object] = machine.context.missing_positional_args
     return machine.flag not in missing and _check_ambiguity(machine, value)
 
 

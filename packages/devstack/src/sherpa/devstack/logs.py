@@ -1,5 +1,6 @@
 """The logs of the stack's processes, one or all, to their end or as they grow."""
 
+import contextlib
 import os
 import subprocess
 import threading
@@ -47,9 +48,11 @@ def _source(stack: Stack, service: Service, *, follow: bool) -> Path | Command |
 
 
 def _copy(lines: Iterator[str], label: str, out: TextIO) -> None:
-    for line in lines:
-        out.write(f"{label}{line.rstrip()}\n")
-        out.flush()
+    # Who stops reading (`… | head`) has read enough.
+    with contextlib.suppress(BrokenPipeError):
+        for line in lines:
+            out.write(f"{label}{line.rstrip()}\n")
+            out.flush()
 
 
 def _lines(source: Path | Command, *, follow: bool) -> Iterator[str]:

@@ -86,7 +86,7 @@ async def ask_postgres(stack: Stack) -> Answer:
     except asyncpg.PostgresError as error:
         return Answer(Service.POSTGRES, Verdict.REFUSED, detail=str(error))
     except (OSError, TimeoutError, asyncpg.InterfaceError) as error:
-        return Answer(Service.POSTGRES, Verdict.SILENT, detail=str(error) or type(error).__name__)
+        return Answer(Service.POSTGRES, Verdict.SILENT, detail=_words(error))
 
 
 async def _ask_maintenance(stack: Stack, detail: str, started: float) -> Answer:
@@ -128,7 +128,7 @@ def ask_redis(stack: Stack) -> Answer:
         verdict = Verdict.STARTING if str(error).startswith("LOADING") else Verdict.REFUSED
         return Answer(Service.REDIS, verdict, detail=str(error))
     except (OSError, ValueError) as error:
-        return Answer(Service.REDIS, Verdict.SILENT, detail=str(error) or type(error).__name__)
+        return Answer(Service.REDIS, Verdict.SILENT, detail=_words(error))
     return Answer(Service.REDIS, Verdict.ANSWERS, version, identity, "", _since(started))
 
 
@@ -175,10 +175,11 @@ def ask_api(stack: Stack, path: str = "/health/ready") -> ApiAnswer:
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
-        return ApiAnswer(None, detail=str(error) or type(error).__name__)
+        return ApiAnswer(None, detail=_words(error))
     finally:
         connection.close()
-    return ApiAnswer(response.status, _status_in(body), body.decode(errors="replace"), _since(started))
+    status, detail = _read_health(body)
+    return ApiAnswer(response.status, status, detail, _since(started))
 
 
 def api_host(stack: Stack) -> str:
@@ -187,12 +188,21 @@ def api_host(stack: Stack) -> str:
     return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104  # compared, not bound
 
 
-def _status_in(body: bytes) -> str:
+def _read_health(body: bytes) -> tuple[str, str]:
+    """The status in the API's answer, and the whole answer in words: `unavailable (schema behind, …)`."""
     try:
         answer = json.loads(body)
-    except ValueError:
-        return ""
-    return str(answer.get("status", "")) if isinstance(answer, dict) else ""
+        status = str(answer.get("status", ""))
+        checks = ", ".join(f"{name} {check['status']}" for name, check in answer.get("checks", {}).items())
+    except (ValueError, TypeError, AttributeError, KeyError):
+        return "", body.decode(errors="replace")
+    return status, f"{status} ({checks})" if checks else status
+
+
+def _words(error: Exception) -> str:
+    if isinstance(error, ConnectionRefusedError):
+        return "nobody listens there"
+    return str(error) or type(error).__name__
 
 
 def _since(started: float) -> float:
