@@ -7,6 +7,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import IO
 
 import pytest
 
@@ -111,6 +112,9 @@ def test_json_is_stable(run: Run, empty_database_settings: DatabaseSettings) -> 
         (["revert", "--steps", "0"], "must be 1 or more, not 0"),
         (["revert", "--steps", "many"], "must be 1 or more, not many"),
         (["revert", "--steps", "1", "--to", "001"], "not allowed with"),
+        (["migrate", "--lock-wait", "nan"], "must be 0 or more, not nan"),
+        (["migrate", "--lock-wait", "soon"], "must be 0 or more, not soon"),
+        (["revert", "--lock-wait=-1"], "must be 0 or more, not -1"),
         (["revert", "--all"], "add --yes"),
     ],
     ids=" ".join,
@@ -198,15 +202,41 @@ def test_closed_output_is_no_fault(environment: dict[str, str], tmp_path: Path) 
     reader, writer = os.pipe()
     os.close(reader)
 
-    done = subprocess.run(
-        [sys.executable, "-m", "sherpa.db", "migrate"],
+    done = _run_shell('"$0" -m sherpa.db migrate', environment, tmp_path, stdout=writer)
+    os.close(writer)
+
+    assert (0, "") == (done.returncode, done.stderr)
+
+
+def test_absent_streams_are_no_fault(environment: dict[str, str], tmp_path: Path) -> None:
+    """Started without output, or without input to ask at, the commands end with the same codes."""
+    script = '"$0" -m sherpa.db migrate >&-; echo $? >&2; "$0" -m sherpa.db revert --all <&-; echo $? >&2'
+
+    done = _run_shell(script, environment, tmp_path, stdout=subprocess.DEVNULL)
+
+    assert ["0", "2"] == [line for line in done.stderr.splitlines() if line.isdecimal()]
+    assert "add --yes" in done.stderr
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full (Linux)")
+def test_output_that_is_lost_is_a_failure(environment: dict[str, str], tmp_path: Path) -> None:
+    """A list that did not fit on the disk is told as a failure, in one line."""
+    with Path("/dev/full").open("w") as full:
+        done = _run_shell('"$0" -m sherpa.db migrations --json', environment, tmp_path, stdout=full)
+
+    assert (1, 1) == (done.returncode, done.stderr.count("\n"))
+    assert done.stderr.startswith("The output can't be written")
+
+
+def _run_shell(
+    script: str, environment: dict[str, str], folder: Path, *, stdout: int | IO[str]
+) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["/bin/sh", "-c", script, sys.executable],
         env=environment,
-        cwd=tmp_path,
-        stdout=writer,
+        cwd=folder,
+        stdout=stdout,
         stderr=subprocess.PIPE,
         text=True,
         check=False,
     )
-    os.close(writer)
-
-    assert (0, "") == (done.returncode, done.stderr)

@@ -8,11 +8,11 @@ import sys
 from collections.abc import Sequence
 
 from sherpa.config import ConfigError, DatabaseSettings, load
+from sherpa.db.arguments import parser
 from sherpa.db.dsn import describe_server
 from sherpa.db.errors import DatabaseError
 from sherpa.db.migrations.errors import TargetError
 from sherpa.db.migrations.events import Event, Notice, Step, Waited, Waiting
-from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS
 from sherpa.db.migrations.runner import migrate, revert
 from sherpa.db.migrations.session import open_session
 from sherpa.db.migrations.settings import MigrationSettings
@@ -33,9 +33,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         return _fail(error, WRONG_USE)
     except (ConfigError, DatabaseError) as error:
         return _fail(error, FAILED)
+    except OSError as error:
+        return _fail(f"The output can't be written: {error}.", FAILED)
     except KeyboardInterrupt:
         return _fail(
-            "Interrupted. The migration under way was rolled back; those reported as done stay.", FAILED
+            "Interrupted. What was reported as done stays; what was under way is done whole or not at all.",
+            FAILED,
         )
 
 
@@ -59,7 +62,7 @@ def _migrate(arguments: argparse.Namespace) -> int:
 
 
 def _revert(arguments: argparse.Namespace) -> int:
-    if arguments.all and not arguments.yes and not sys.stdin.isatty():
+    if arguments.all and not arguments.yes and not (sys.stdin and sys.stdin.isatty()):
         return _fail("--all drops every table and every row. No terminal to ask at: add --yes.", WRONG_USE)
     settings = load(MigrationSettings).database
     if arguments.all and not arguments.yes and not _is_confirmed(describe_server(settings)):
@@ -137,50 +140,18 @@ def _count(steps: Sequence[Step], done: str) -> str:
 
 
 def _say(text: str) -> None:
+    if sys.stdout is None:  # started with `>&-`
+        return
     try:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
-    except BrokenPipeError:  # `... | head`: who stops reading misses the rest, but the work goes on
+    except OSError as error:
+        # Python itself would fail at the end, when it writes what it still has.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # `... | head` misses the rest, but the work goes on
+            raise
 
 
 def _fail(fault: object, code: int) -> int:
     sys.stderr.write(f"{fault}\n")
     return code
-
-
-def parser() -> argparse.ArgumentParser:
-    """Return what reads the commands and their arguments."""
-    reader = argparse.ArgumentParser(prog="python -m sherpa.db", description="The schema and its history.")
-    commands = reader.add_subparsers(dest="command", required=True)
-
-    forwards = commands.add_parser("migrate", help="apply the pending migrations")
-    forwards.add_argument("--to", metavar="ID", help="stop after this one (an ID or its unique beginning)")
-
-    backwards = commands.add_parser(
-        "revert", help="take migrations back, the newest first; their rows are lost"
-    )
-    how_far = backwards.add_mutually_exclusive_group()
-    how_far.add_argument("--steps", metavar="N", type=_positive, help="how many (default: 1)")
-    how_far.add_argument("--to", metavar="ID", help="all that came after this one, which stays")
-    how_far.add_argument("--all", action="store_true", help="everything; asks before")
-    backwards.add_argument("--yes", action="store_true", help="don't ask")
-
-    for command in (forwards, backwards):
-        command.add_argument(
-            "--lock-wait",
-            metavar="SECONDS",
-            type=float,
-            default=LOCK_WAIT_SECONDS,
-            help="how long to wait for another runner (default: %(default).0f)",
-        )
-
-    listing = commands.add_parser("migrations", help="list the applied and the pending migrations")
-    listing.add_argument("--json", action="store_true", help="print JSON")
-    return reader
-
-
-def _positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
-        raise argparse.ArgumentTypeError(f"must be 1 or more, not {text}")
-    return int(text)
