@@ -7,8 +7,8 @@ import asyncpg
 import pytest
 
 from sherpa.config import DatabaseSettings
-from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.arguments import parser
+from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.migrations.files import VERSIONS, list_files
 from sherpa.db.migrations.runner import migrate, revert
 
