@@ -8,6 +8,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
+
 from sherpa.devstack import memory
 from sherpa.devstack.backends.backend import BackendName
 from tests.up.conftest import Checkout
@@ -84,6 +86,45 @@ def test_missing_database_is_made(checkout: Checkout) -> None:
     assert "2" in checkout.query(
         "SELECT count(*) FROM pg_database WHERE datname IN ('choice_sherpa', current_database())"
     )
+
+
+def test_status_describes_each_process(checkout: Checkout) -> None:
+    """State, pid, port, version and health of each process, and the migrations; as text and as JSON."""
+    checkout.up()
+
+    description = checkout.status()
+    text = checkout.inv("status")
+
+    services = description["services"]
+    assert {("running", "ok", None)} == {(s["state"], s["health"], s["container"]) for s in services.values()}
+    assert all(psutil.pid_exists(service["pid"]) for service in services.values())
+    assert all(
+        f":{service['port']}" in checkout.settings() for service in services.values() if service["version"]
+    )
+    assert services["postgres"]["version"].startswith("16.")
+    assert services["redis"]["version"].startswith("Valkey ")
+    assert all(service["milliseconds"] > 0 for service in services.values())
+    assert 0 == text.returncode
+    assert all(f"pid {service['pid']} " in text.stdout for service in services.values())
+    assert "schema: 2 applied (newest 002_membership), at head" in text.stdout
+
+
+def test_exit_codes_pass_on_what_failed(checkout: Checkout) -> None:
+    """A wrong statement, a wrong command and a machine with something wrong on it end with 1."""
+    checkout.up("--no-api")
+
+    well = [checkout.inv(*command).returncode for command in (("psql", "--command", "SELECT 1"), ("doctor",))]
+    (checkout.root / ".env.example").unlink()
+    failed = [
+        checkout.inv(*command).returncode
+        for command in (
+            ("psql", "--command", "SELECT nothing"),
+            ("redis-cli", "--command", "nonsense"),
+            ("doctor",),
+        )
+    ]
+
+    assert ([0, 0], [1, 1, 1]) == (well, failed)
 
 
 def test_ends_with_a_table(checkout: Checkout) -> None:

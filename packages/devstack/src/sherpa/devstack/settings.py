@@ -3,10 +3,16 @@
 import os
 from pathlib import Path
 
-from sherpa.config import load
+from sherpa.config import ConfigError, load
 from sherpa.devstack import envfile
 from sherpa.devstack.errors import StackError
 from sherpa.devstack.stack import Stack, StackSettings
+
+# What runs is known by its folder and its identity: to stop it, any address does.
+SOMEWHERE = {
+    "DATABASE_URL": "postgresql://sherpa@127.0.0.1/choice_sherpa",
+    "REDIS_URL": "redis://127.0.0.1",
+}
 
 
 def read_stack(root: Path) -> Stack:
@@ -21,10 +27,10 @@ def read_stack(root: Path) -> Stack:
 
 def read_stack_to_stop(root: Path) -> Stack:
     """A stack good enough to find and stop what runs: a missing or broken `.env` must not keep it running."""
-    example = root / ".env.example"
-    return Stack(
-        root.resolve(), load(StackSettings, environ={}, dotenv=example if example.exists() else None)
-    )
+    try:
+        return read_stack(root)
+    except (ConfigError, StackError):
+        return Stack(root.resolve(), load(StackSettings, environ=SOMEWHERE, dotenv=None))
 
 
 def source_of(variable: str) -> str:
