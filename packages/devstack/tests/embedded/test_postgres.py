@@ -110,6 +110,19 @@ async def test_second_start_finds_the_first(server: PostgresServer) -> None:
     assert server.start() == first
 
 
+@pytest.mark.parametrize("way", [signal.SIGKILL, signal.SIGQUIT, signal.SIGINT, signal.SIGTERM])
+async def test_start_outlives_what_ends(server: PostgresServer, way: signal.Signals) -> None:
+    """However one was told to end a moment ago: what start() returns is another one, and it serves."""
+    for _ in range(3):
+        ending = server.start()
+        os.kill(ending, way)
+
+        started = server.start()
+
+        assert started != ending
+        assert await ask(server, "SELECT 42") == 42
+
+
 async def test_data_survives_a_stop(server: PostgresServer) -> None:
     """What was written before a stop is there after it."""
     server.start()

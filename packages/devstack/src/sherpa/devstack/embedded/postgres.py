@@ -17,6 +17,7 @@ from sherpa.devstack import processes
 from sherpa.devstack.embedded.account import current_account
 from sherpa.devstack.embedded.binaries import postgres_binaries
 from sherpa.devstack.embedded.cluster import create_cluster, require_usable
+from sherpa.devstack.embedded.handshake import answers
 from sherpa.devstack.embedded.state import Condition, ServerState
 from sherpa.devstack.errors import ServerFailedError
 from sherpa.devstack.processes import Marker, Spawn
@@ -68,17 +69,17 @@ class PostgresServer:
     def start(self) -> int:
         """Start the server, or find it running already; return its pid once it accepts connections.
 
-        Whatever an earlier server left behind (pid file, orphaned backends) is dealt with. Raises
-        ServerFailedError with the end of the log, and what `initialise` raises.
+        One that is about to end is waited for, and whatever it leaves behind (pid file, orphaned backends) is
+        dealt with. Raises ServerFailedError with the end of the log, and what `initialise` raises.
         """
         self.initialise()
         offset = processes.size(self.log)
-        running = self._process()
-        if running is None:
+        process = self._find_serving(offset)
+        if process is None:
             self._clear_remains()
-            running = self._launch()
-        self._await_ready(running, offset)
-        return running.pid
+            process = self._launch()
+            self._await_ready(process, offset)
+        return process.pid
 
     def stop(self) -> bool:
         """Stop the server, open connections or not; return once it is gone. False: it wasn't running."""
@@ -100,8 +101,7 @@ class PostgresServer:
             return ServerState(Condition.STOPPED)
         lines = self._pid_lines()
         condition = Condition.RUNNING if _is_ready(lines, process.pid) else Condition.STARTING
-        port = int(lines[3]) if len(lines) > 3 and lines[3].isdigit() else None
-        return ServerState(condition, process.pid, port, process.create_time())
+        return ServerState(condition, process.pid, _port(lines), process.create_time())
 
     @property
     def _pid_file(self) -> Path:
@@ -120,6 +120,26 @@ class PostgresServer:
     def _process(self) -> psutil.Process | None:
         """Our postmaster, by its pid file or, where that is gone or wrong, by looking at every process."""
         return processes.find(self._marker, hint=processes.read_pid(self._pid_file))
+
+    def _find_serving(self, offset: int) -> psutil.Process | None:
+        """Our postmaster once it serves; None where there is none, or it ends instead."""
+        process = self._process()
+        if process is None:
+            return None
+        deadline = time.monotonic() + START_SECONDS
+        while not processes.has_ended(process):
+            # In this order: one that was told to stop, however recently, notes that before it answers.
+            if self._answers() and _is_ready(self._pid_lines(), process.pid):
+                return process
+            if time.monotonic() > deadline:
+                raise self._failure(offset, f"PostgreSQL (pid {process.pid}) neither serves nor ends")
+            time.sleep(processes.POLL_SECONDS)
+        return None
+
+    def _answers(self) -> bool:
+        """Whether the postmaster lives: a killed one is listed for a moment, and its files stay."""
+        port = _port(self._pid_lines())
+        return port is not None and answers(port)
 
     def _launch(self) -> psutil.Process:
         settings = {
@@ -186,3 +206,7 @@ def _has_postmaster(process: psutil.Process) -> bool:
 
 def _is_ready(pid_lines: list[str], pid: int) -> bool:
     return len(pid_lines) > 7 and pid_lines[0] == str(pid) and pid_lines[7].strip() == "ready"
+
+
+def _port(pid_lines: list[str]) -> int | None:
+    return int(pid_lines[3]) if len(pid_lines) > 3 and pid_lines[3].isdigit() else None
