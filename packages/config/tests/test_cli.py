@@ -127,6 +127,19 @@ def test_another_file_can_be_shown(capsys: pytest.CaptureFixture[str]) -> None:
     assert (0, True) == (code, "other line 1" in capsys.readouterr().out)
 
 
+@pytest.mark.parametrize("argv", [[], ["--json"]])
+def test_any_terminal_can_show_it(argv: list[str]) -> None:
+    """A terminal without the letters of a value shows them escaped."""
+    Path(".env").write_text(SOUND + "RESEND_API_KEY=re_1\nEMAIL_FROM=a@b.test\nEMAIL_FROM_NAME=Zoë\n")
+    command = [sys.executable, "-m", "sherpa.config", *argv]
+    environ = {"PATH": os.environ["PATH"], "PYTHONIOENCODING": "ascii"}
+
+    done = subprocess.run(command, env=environ, capture_output=True, text=True, check=False)
+
+    assert (0, "") == (done.returncode, done.stderr)
+    assert ("Zo\\xeb" in done.stdout, "Zo\\u00eb" in done.stdout) == (not argv, bool(argv))
+
+
 def test_runs_as_a_module() -> None:
     """`python -m sherpa.config` is the command, exit code and all."""
     environ = {"PATH": os.environ["PATH"], "PORT": "80x"}

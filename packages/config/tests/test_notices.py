@@ -27,6 +27,12 @@ def noticed(environ: dict[str, str], dotenv: str = "") -> tuple[str, ...]:
     return notices(Sources.open(environ, Path(".env")))
 
 
+@pytest.mark.parametrize("name", ["DATABSE_URL\n", "DATABSE_\x1b[31mURL", "DATABSE_URL\udcff"])
+def test_names_that_nobody_types_are_left_alone(name: str) -> None:
+    """Control characters and stray bytes are no slip, and are never shown."""
+    assert () == noticed({name: "x"})
+
+
 @pytest.mark.parametrize(
     ("name", "meant"),
     [

@@ -27,8 +27,8 @@ def test_a_default_is_checked_like_any_text() -> None:
     """A default goes the way of every text, so a bad one is found."""
     reader = Reader({"N": "-5"})
 
-    assert reader.read(integer(1), "N") is None
-    assert {"N": "must be greater than or equal to 1"} == reader.problems()
+    assert reader.read(integer(1, 100), "N") is None
+    assert {"N": "must be greater than or equal to 1 and less than or equal to 100"} == reader.problems()
 
 
 def test_environs_stops_at_a_parsers_error() -> None:
@@ -44,11 +44,11 @@ def test_every_error_is_collected() -> None:
     """Whoever finds a fault, environs or a parser of ours, all of them are in the result."""
     reader = Reader({"A": "x", "B": "maybe", "C": "c", "D": "wonderland", "E": "1", "F": "nan"})
     kinds: dict[str, Kind[object]] = {
-        "A": integer(0),
+        "A": integer(0, 100),
         "B": boolean(),
         "C": parsed("", "", refuse),
         "D": parsed("", "", explode),
-        "E": integer(0),
+        "E": integer(0, 100),
         "F": seconds(),
     }
 

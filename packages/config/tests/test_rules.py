@@ -33,8 +33,13 @@ def faults(section: type, environ: dict[str, str]) -> dict[str, str]:
     [
         (ServerSettings, "ENVIRONMENT", ["prod", "PRODUCTION "], ["production", "staging", " development "]),
         (ServerSettings, "PORT", ["0", "65536", "-1", "80.5", "http"], ["1", "65535"]),
-        (ServerSettings, "HOST", ["http://x", "a b", "a/b"], ["127.0.0.1", "::", "::1", "localhost"]),
-        (ServerSettings, "REQUEST_TIMEOUT_SECONDS", ["0", "-1", "nan", "inf", "30s"], ["0.5", "30"]),
+        (
+            ServerSettings,
+            "HOST",
+            ["http://x", "a b", "a/b", "a..b", ".a", "a" * 64],
+            ["127.0.0.1", "::", "::1", "localhost"],
+        ),
+        (ServerSettings, "REQUEST_TIMEOUT_SECONDS", ["0", "-1", "nan", "inf", "30s", "1e300"], ["0.5", "30"]),
         (ServerSettings, "SHUTDOWN_DRAIN_SECONDS", ["-1", "nan"], ["0", "5"]),
         (ServerSettings, "SHUTDOWN_GRACE_SECONDS", ["0", "-1"], ["25"]),
         (
@@ -54,7 +59,7 @@ def faults(section: type, environ: dict[str, str]) -> dict[str, str]:
         ),
         (DatabaseSettings, "DATABASE_URL", ["redis://h", "postgresql://h/d", "x"], [PG, "postgres://u@h/d"]),
         (DatabaseSettings, "DATABASE_MIN_CONNECTIONS", ["-1", "five", "21"], ["0", "20"]),
-        (DatabaseSettings, "DATABASE_MAX_CONNECTIONS", ["0", "-1"], ["5", "100"]),
+        (DatabaseSettings, "DATABASE_MAX_CONNECTIONS", ["0", "-1", "1000000000"], ["5", "100"]),
         (DatabaseSettings, "DATABASE_ACQUIRE_TIMEOUT_SECONDS", ["0", "-5"], ["0.1"]),
         (DatabaseSettings, "DATABASE_IDLE_TIMEOUT_SECONDS", ["0"], ["600"]),
         (DatabaseSettings, "DATABASE_MAX_LIFETIME_SECONDS", ["0"], ["1800"]),
@@ -71,7 +76,7 @@ def faults(section: type, environ: dict[str, str]) -> dict[str, str]:
             [PG, "redis://", "unix:///run/redis"],
             ["redis://h", "rediss://u:p@h:1/2"],
         ),
-        (RedisSettings, "REDIS_POOL_SIZE", ["0"], ["1"]),
+        (RedisSettings, "REDIS_POOL_SIZE", ["0", "1000000000"], ["1"]),
         (RedisSettings, "REDIS_TIMEOUT_SECONDS", ["0"], ["5"]),
         (RedisSettings, "REDIS_SSL_MODE", ["require"], ["disable", "prefer"]),
         (
@@ -212,14 +217,24 @@ def test_production_has_no_wildcard_origin(origins: str) -> None:
     )
 
 
-def test_production_waits_for_its_requests() -> None:
-    """A request may not take longer than a stopping process waits: a deployment would cut it off."""
-    environ = {"REQUEST_TIMEOUT_SECONDS": "31"}
+@pytest.mark.parametrize(
+    ("timeout", "grace", "expected"),
+    [
+        ("30", "35", []),
+        ("31", "35", []),
+        ("31.1", "35", ["REQUEST_TIMEOUT_SECONDS"]),
+        ("30", "25", ["REQUEST_TIMEOUT_SECONDS"]),
+        ("0.8", "1", []),
+        ("0.9", "1", ["REQUEST_TIMEOUT_SECONDS"]),
+    ],
+)
+def test_production_waits_for_its_requests(timeout: str, grace: str, expected: list[str]) -> None:
+    """A request that comes at the end of the drain has the grace but for its reserve: that must do."""
+    environ = {"REQUEST_TIMEOUT_SECONDS": timeout, "SHUTDOWN_GRACE_SECONDS": grace}
 
-    assert (["REQUEST_TIMEOUT_SECONDS"], [], []) == (
+    assert (expected, []) == (
         list(faults(ServerSettings, environ | PRODUCTION)),
         list(faults(ServerSettings, environ)),
-        list(faults(ServerSettings, environ | PRODUCTION | {"SHUTDOWN_GRACE_SECONDS": "26"})),
     )
 
 

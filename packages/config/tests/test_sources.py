@@ -76,9 +76,9 @@ def test_the_pointer_may_stand_in_the_file() -> None:
     ("path", "problem"),
     [
         ("absent.txt", "does not exist"),
-        ("a-directory", "no small regular file"),
-        ("/dev/zero", "no small regular file"),
-        ("large.txt", "no small regular file"),
+        ("a-directory", "is not regular, or over 64 KB"),
+        ("/dev/zero", "is not regular, or over 64 KB"),
+        ("large.txt", "is not regular, or over 64 KB"),
         ("binary.txt", "can't be read as text"),
         ("nul\0byte", "can't be read as text"),
         ("secret.txt/below", "can't be read as text"),
@@ -166,9 +166,43 @@ def test_a_directory_is_no_dotenv() -> None:
     """A `.env` that can't be read is a fault, not an empty file."""
     Path(".env").mkdir()
 
-    assert ["can't be read as text"] == [
-        fault.wrong for fault in Sources.open({}, Path(".env")).dotenv.faults
-    ]
+    assert ["is a file that is not regular, or over 64 KB"] == wrongs()
+
+
+def wrongs() -> list[str]:
+    """Return what is wrong with the `.env`."""
+    return [fault.wrong for fault in Sources.open({}, Path(".env")).dotenv.faults]
+
+
+def test_a_pipe_is_not_waited_for() -> None:
+    """A `.env` or a secret that is a pipe, to which nobody writes, is a fault instead of an endless wait."""
+    os.mkfifo(".env")
+    pointed = Sources.open({f"{NAME}_FILE": ".env"}, None).find(NAME)
+
+    assert ["is a file that is not regular, or over 64 KB"] == wrongs()
+    assert "names a file that is not regular, or over 64 KB" == pointed.problem
+
+
+def test_a_huge_dotenv_is_not_read() -> None:
+    """A file that can be no settings is refused by its size."""
+    with Path(".env").open("wb") as file:
+        file.truncate(1 << 30)
+
+    assert ["is a file that is not regular, or over 64 KB"] == wrongs()
+
+
+def test_the_null_device_is_an_empty_dotenv() -> None:
+    """`--dotenv /dev/null`, or a link or a mount to it, means no file."""
+    Path(".env").symlink_to(os.devnull)
+
+    assert [] == wrongs()
+
+
+def test_a_dotenv_that_leads_nowhere_is_an_empty_one() -> None:
+    """A link to a file that does not exist (yet) is as good as none."""
+    Path(".env").symlink_to("nowhere")
+
+    assert [] == wrongs()
 
 
 def test_sources_show_nothing_of_what_they_hold() -> None:

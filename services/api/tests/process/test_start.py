@@ -78,7 +78,6 @@ def test_reload_is_refused_in_production(start: Any, product: Any) -> None:
     served = start(
         [*product, "--reload"],
         ENVIRONMENT="production",
-        REQUEST_TIMEOUT_SECONDS="20",
         DATABASE_SSL_MODE="disable",
         REDIS_SSL_MODE="disable",
     )

@@ -29,7 +29,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
 
 def _print(result: Report, *, as_plain: bool) -> None:
-    text = as_text(result) if as_plain else json.dumps(as_json(result), indent=2, ensure_ascii=False)
+    text = _encodable(as_text(result)) if as_plain else json.dumps(as_json(result), indent=2)
     try:
         sys.stdout.write(f"{text}\n")
         sys.stdout.flush()
@@ -39,6 +39,12 @@ def _print(result: Report, *, as_plain: bool) -> None:
         sys.stderr.write(f"warning: {notice}\n")
     for fault in result.faults:
         sys.stderr.write(f"fault: {fault}\n")
+
+
+def _encodable(text: str) -> str:
+    """Escape what this terminal's encoding does not have."""
+    encoding = sys.stdout.encoding or "utf-8"
+    return text.encode(encoding, "backslashreplace").decode(encoding)
 
 
 def _parser() -> argparse.ArgumentParser:

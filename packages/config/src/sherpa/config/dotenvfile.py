@@ -7,6 +7,7 @@ from pathlib import Path
 from dotenv.parser import parse_stream
 
 from sherpa.config.errors import Fault
+from sherpa.config.smallfile import AbsentFileError, UnreadableFileError, read_small_file
 
 _RIGHT = "lines of the form NAME=value, in UTF-8"
 
@@ -35,9 +36,14 @@ class DotenvFile:
 
 def read_dotenv(path: Path | None) -> DotenvFile:
     """Read the file. No `${NAME}` is expanded: a password may hold any character."""
-    text = _text(path) if path else ""
-    if path and text is None:
-        return DotenvFile(path, faults=(Fault(str(path), "can't be read as text", _RIGHT, str(path)),))
+    if path is None:
+        return DotenvFile()
+    try:
+        text = read_small_file(path)
+    except AbsentFileError:
+        return DotenvFile(path)
+    except UnreadableFileError as error:
+        return DotenvFile(path, faults=(Fault(str(path), f"is a file that {error}", _RIGHT, str(path)),))
     lines: dict[str, Line] = {}
     faults: list[Fault] = []
     repeated: list[str] = []
@@ -49,15 +55,6 @@ def read_dotenv(path: Path | None) -> DotenvFile:
             repeated += [binding.key] if binding.key in lines else []
             lines[binding.key] = Line(binding.value, number)
     return DotenvFile(path, lines, tuple(faults), tuple(repeated))
-
-
-def _text(path: Path) -> str | None:
-    try:
-        return path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        return ""
-    except (OSError, ValueError):  # a UnicodeDecodeError would carry the file's bytes
-        return None
 
 
 def _blank_lines_before(original: str) -> int:

@@ -21,6 +21,9 @@ from sherpa.config.parsers import (
 from sherpa.config.secret import Secret
 from sherpa.config.url import ServiceUrl
 
+# Timers overflow somewhere above.
+_YEAR_SECONDS = 31_536_000
+
 
 @dataclass(frozen=True, slots=True)
 class Kind[T]:
@@ -45,17 +48,17 @@ def parsed[T](name: str, right: str, parse: Callable[[str], T], *, secret: bool 
     return Kind(name, right, read, secret=secret)
 
 
-def integer(minimum: int, maximum: int | None = None) -> Kind[int]:
+def integer(minimum: int, maximum: int) -> Kind[int]:
     """Return the kind of whole numbers from `minimum` to `maximum`."""
-    right = f"a whole number from {minimum} to {maximum}" if maximum else f"a whole number, {minimum} or more"
+    right = f"a whole number from {minimum} to {maximum}"
     check = validate.Range(minimum, maximum)
     return Kind("integer", right, lambda env, name: env.int(_plain(env, name), validate=check))
 
 
 def seconds(*, zero: bool = False) -> Kind[float]:
     """Return the kind of durations in seconds: positive, or also 0 where that has a meaning."""
-    check = validate.Range(0, min_inclusive=zero)
-    right = "a number of seconds, 0 or more" if zero else "a number of seconds above 0"
+    check = validate.Range(0, _YEAR_SECONDS, min_inclusive=zero)
+    right = f"a number of seconds {'from' if zero else 'above'} 0, up to a year ({_YEAR_SECONDS})"
     return Kind("seconds", right, lambda env, name: env.float(_plain(env, name), validate=check))
 
 

@@ -19,7 +19,8 @@ def notices(sources: Sources) -> tuple[str, ...]:
 
 def _misspelt(sources: Sources) -> Iterator[str]:
     for names in sources.names():
-        for name, origin in sorted(names.items()):
+        # Nobody mistypes control characters and stray bytes; shown, they would steer the terminal.
+        for name, origin in sorted((n, o) for n, o in names.items() if n.isprintable()):
             meant = _meant(name)
             # With the right name beside it, a look-alike is somebody else's (REDIS_URI next to REDIS_URL).
             if meant and meant not in names:

@@ -10,9 +10,10 @@ from urllib.parse import SplitResult, urlsplit
 from sherpa.config.errors import InvalidValueError
 from sherpa.config.secret import Secret
 from sherpa.config.url import ServiceUrl
+from sherpa.config.urlparts import HOST_NAME
 
 _ADDRESS = re.compile(r"[^@\s,<>\"]+@[\w-]+(\.[\w-]+)+", re.ASCII)
-_HOST_NAME = re.compile(r"[\w.-]+|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", re.ASCII)
+_HOST = re.compile(rf"{HOST_NAME}|[0-9a-fA-F:.]*:[0-9a-fA-F:.]*", re.ASCII)
 _ORIGIN = re.compile(r"https?://([\w-]+(\.[\w-]+)*|\[[0-9a-fA-F:.]+\])(:\d{1,5})?", re.ASCII)
 
 
@@ -59,7 +60,7 @@ def read_https_url(value: str) -> str:
     split = _split(value)
     if split is None or split.scheme != "https":
         raise InvalidValueError("is no https:// URL")
-    if not _HOST_NAME.fullmatch(split.hostname or "") or "@" in split.netloc:
+    if not _HOST.fullmatch(split.hostname or "") or "@" in split.netloc:
         raise InvalidValueError("needs a host, and no user or password")
     if split.query or split.fragment:
         raise InvalidValueError("must not have a ? or # part")
@@ -79,7 +80,7 @@ def read_host(value: str) -> str:
     # 256.1.1.1 is well-formed as a name, and would be asked of DNS at start.
     if re.fullmatch(r"[\d.]+|.*:.*", value) and not _is_address(value):
         raise InvalidValueError("looks like an IP address, but is none")
-    return _matching(_HOST_NAME, value, "is no host")
+    return _matching(_HOST, value, "is no host")
 
 
 def _is_address(value: str) -> bool:

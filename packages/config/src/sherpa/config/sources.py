@@ -3,14 +3,13 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from stat import S_ISREG
 
 from sherpa.config.dotenvfile import DotenvFile, read_dotenv
+from sherpa.config.smallfile import UnreadableFileError, read_small_file
 
 ENVIRONMENT = "environment"
 NOWHERE = "not set"
 FILE_SUFFIX = "_FILE"
-_LARGEST = 64 * 1024
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,14 +64,7 @@ class Sources:
 def _read(pointer: str, path: str) -> Found:
     # The path is named only once it has proved to be one: people put the secret itself there by mistake.
     try:
-        file = Path(path)
-        if not S_ISREG(file.stat().st_mode) or file.stat().st_size > _LARGEST:
-            return Found(origin=pointer, problem="names something that is no small regular file")
-        text = file.read_text(encoding="utf-8").strip()
-    except FileNotFoundError:
-        return Found(origin=pointer, problem="names a file that does not exist")
-    except PermissionError:
-        return Found(origin=pointer, problem="names a file that this process may not read")
-    except (OSError, ValueError):
-        return Found(origin=pointer, problem="names a file that can't be read as text")
+        text = read_small_file(Path(path)).strip()
+    except UnreadableFileError as error:
+        return Found(origin=pointer, problem=f"names a file that {error}")
     return Found(text or None, f"{pointer} ({path})")

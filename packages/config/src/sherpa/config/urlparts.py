@@ -14,7 +14,10 @@ from sherpa.config.secret import Secret
 
 PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "rediss": 6379}
 ENCODE = "in a user name or password write @ : / ? # [ ] % as %40 %3A %2F %3F %23 %5B %5D %25"
-_HOST = re.compile(r"[\w.-]{1,253}", re.ASCII)
+# As DNS has it, with the underscores that containers' names may have. Python's resolver raises UnicodeError,
+# which nobody expects, for an empty label (a..b) or one that is too long.
+HOST_NAME = r"(?=.{1,253}\Z)[\w-]{1,63}(\.[\w-]{1,63})*\.?"
+_HOST = re.compile(HOST_NAME, re.ASCII)
 _DATABASE_NUMBER = re.compile(r"\d{0,5}", re.ASCII)
 _AFTER_BRACKET = re.compile(r"\](:.*)?$")
 _STRAY_PERCENT = re.compile(r"%(?![0-9A-Fa-f]{2})")

@@ -28,9 +28,6 @@ STOP_SIGNALS = (signal.SIGTERM, signal.SIGINT)
 EXIT_WELL = 0
 EXIT_FAILED = 1
 
-# Of the grace, what is kept for telling the unfinished, closing the pools and leaving.
-RESERVE_SHARE = 0.2
-LONGEST_RESERVE_SECONDS = 4.0
 LEFTOVER_SECONDS = 0.2
 
 _log = get_logger(__name__)
@@ -133,18 +130,18 @@ class Process:
         stop_listening: Callable[[], None] = self._listener.stop
         stop_listening()
         finishing = asyncio.ensure_future(asyncio.wait({listening, self._in_flight.emptied()}))
-        grace = self._settings.shutdown_grace_seconds
-        await _any_of(finishing, self._told_twice, within_seconds=grace - _reserve(grace))
+        grace, reserve = self._settings.shutdown_grace_seconds, self._settings.shutdown_reserve_seconds
+        await _any_of(finishing, self._told_twice, within_seconds=grace - reserve)
         if not finishing.done():
             _log.warning("requests are ended before they were done", in_flight=len(self._in_flight))
             self._in_flight.end_all(ShuttingDownError)
-            await _any_of(finishing, within_seconds=_reserve(grace) / 4)
+            await _any_of(finishing, within_seconds=reserve / 4)
         finishing.cancel()
 
     async def _close(self, resources: AsyncExitStack) -> None:
         """End the lifespan, which always happens, and never takes longer than what is left of the grace."""
         try:
-            async with asyncio.timeout(_reserve(self._settings.shutdown_grace_seconds) / 2):
+            async with asyncio.timeout(self._settings.shutdown_reserve_seconds / 2):
                 await resources.aclose()
         except TimeoutError:
             _log.warning("resources did not close in time and are left to the operating system")
@@ -152,10 +149,6 @@ class Process:
 
 async def _any_of(*futures: asyncio.Future[Any], within_seconds: float | None = None) -> None:
     await asyncio.wait(futures, timeout=within_seconds, return_when=asyncio.FIRST_COMPLETED)
-
-
-def _reserve(grace_seconds: float) -> float:
-    return min(LONGEST_RESERVE_SECONDS, grace_seconds * RESERVE_SHARE)
 
 
 def _failure(task: asyncio.Task[None]) -> BaseException | None:

@@ -67,6 +67,7 @@ class AiSettings:
         default=120.0, metadata=variable("AI_TIMEOUT_SECONDS", seconds(), "How long one answer may take.")
     )
     max_retries: int = field(
-        default=3, metadata=variable("AI_MAX_RETRIES", integer(0), "How often a failed call is tried again.")
+        default=3,
+        metadata=variable("AI_MAX_RETRIES", integer(0, 100), "How often a failed call is tried again."),
     )
     rules: ClassVar[tuple[Rule, ...]] = (_primary_has_key, _fallback_has_key, _two_providers)

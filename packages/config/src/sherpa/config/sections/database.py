@@ -9,6 +9,8 @@ from sherpa.config.errors import Problem
 from sherpa.config.kinds import choice, integer, seconds, service_url
 from sherpa.config.url import ServiceUrl
 
+# The pool makes a place for each connection at once: a slip of the finger must not fill the memory.
+MOST_CONNECTIONS = 10_000
 _EXAMPLE = "postgresql://user:password@host:5432/database"
 
 
@@ -61,11 +63,15 @@ class DatabaseSettings:
     )
     min_connections: int = field(
         default=5,
-        metadata=variable("DATABASE_MIN_CONNECTIONS", integer(0), "Connections the pool keeps open."),
+        metadata=variable(
+            "DATABASE_MIN_CONNECTIONS", integer(0, MOST_CONNECTIONS), "Connections the pool keeps open."
+        ),
     )
     max_connections: int = field(
         default=20,
-        metadata=variable("DATABASE_MAX_CONNECTIONS", integer(1), "Connections the pool opens at most."),
+        metadata=variable(
+            "DATABASE_MAX_CONNECTIONS", integer(1, MOST_CONNECTIONS), "Connections the pool opens at most."
+        ),
     )
     acquire_timeout_seconds: float = field(
         default=30.0,
@@ -97,7 +103,7 @@ class DatabaseSettings:
         default=100,
         metadata=variable(
             "DATABASE_STATEMENT_CACHE_SIZE",
-            integer(0),
+            integer(0, 100_000),
             "Prepared statements kept for each connection; 0 behind PgBouncer.",
         ),
     )

@@ -9,6 +9,9 @@ from sherpa.config.errors import Problem
 from sherpa.config.kinds import choice, integer, seconds, service_url
 from sherpa.config.url import ServiceUrl
 
+# The pool makes a place for each connection at once: a slip of the finger must not fill the memory.
+MOST_CONNECTIONS = 10_000
+
 
 def _ssl_mode_fits_scheme(url: ServiceUrl, ssl_mode: RedisSslMode) -> Problem | None:
     wanted = {RedisSslMode.DISABLE: "redis", RedisSslMode.VERIFY_FULL: "rediss"}.get(ssl_mode, url.scheme)
@@ -46,7 +49,10 @@ class RedisSettings:
         )
     )
     pool_size: int = field(
-        default=10, metadata=variable("REDIS_POOL_SIZE", integer(1), "Connections the pool opens at most.")
+        default=10,
+        metadata=variable(
+            "REDIS_POOL_SIZE", integer(1, MOST_CONNECTIONS), "Connections the pool opens at most."
+        ),
     )
     timeout_seconds: float = field(
         default=5.0,

@@ -9,6 +9,9 @@ from sherpa.config.declaration import Rule, variable
 from sherpa.config.errors import Problem
 from sherpa.config.kinds import choice, host, integer, origins, seconds
 
+# Of the grace, what is kept for telling the unfinished, closing the pools and leaving.
+_RESERVE_SHARE = 0.2
+_LONGEST_RESERVE_SECONDS = 4.0
 # A container can be reached in no other way; .env.example says 127.0.0.1.
 EVERY_INTERFACE = str(IPv4Address(0))
 
@@ -23,19 +26,22 @@ def _no_wildcard(cors_origins: tuple[str, ...], environment: Environment) -> Pro
     )
 
 
-def _requests_outlast_no_stop(
-    request_timeout_seconds: float,
-    drain_seconds: float,
-    shutdown_grace_seconds: float,
-    environment: Environment,
+def _reserve(grace_seconds: float) -> float:
+    return min(_LONGEST_RESERVE_SECONDS, grace_seconds * _RESERVE_SHARE)
+
+
+def _requests_end_before_the_process(
+    request_timeout_seconds: float, shutdown_grace_seconds: float, environment: Environment
 ) -> Problem | None:
-    patience = drain_seconds + shutdown_grace_seconds
+    # The drain does not count: a request may come at its very end.
+    reserve = _reserve(shutdown_grace_seconds)
+    patience = shutdown_grace_seconds - reserve
     if environment is not Environment.PRODUCTION or request_timeout_seconds <= patience:
         return None
     return Problem(
         "REQUEST_TIMEOUT_SECONDS",
-        f"lets a request take {request_timeout_seconds:g} s, longer than a stopping process waits",
-        f"at most SHUTDOWN_DRAIN_SECONDS + SHUTDOWN_GRACE_SECONDS, {patience:g} s",
+        f"lets a request take {request_timeout_seconds:g} s; a stopping process waits {patience:g} s for it",
+        f"at most {patience:g}, SHUTDOWN_GRACE_SECONDS less {reserve:g} for closing; or a longer grace",
     )
 
 
@@ -71,9 +77,16 @@ class ServerSettings:
         ),
     )
     shutdown_grace_seconds: float = field(
-        default=25.0,
+        default=35.0,
         metadata=variable(
-            "SHUTDOWN_GRACE_SECONDS", seconds(), "After the drain: how long running requests may take."
+            "SHUTDOWN_GRACE_SECONDS",
+            seconds(),
+            "After the drain: how long running requests may take and everything is closed.",
         ),
     )
-    rules: ClassVar[tuple[Rule, ...]] = (_no_wildcard, _requests_outlast_no_stop)
+    rules: ClassVar[tuple[Rule, ...]] = (_no_wildcard, _requests_end_before_the_process)
+
+    @property
+    def shutdown_reserve_seconds(self) -> float:
+        """The end of the grace, in which no request runs any more: a fifth of it, 4 s at most."""
+        return _reserve(self.shutdown_grace_seconds)
