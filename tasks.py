@@ -1,5 +1,6 @@
 """What a developer does, in the order of a working day; each task is one call into a package."""
 
+import os
 from pathlib import Path
 
 from invoke.context import Context
@@ -16,6 +17,8 @@ from sherpa.devstack.invocation import mend_parser
 ROOT = Path(__file__).resolve().parent
 
 mend_parser()
+# Invoke finds this file from any folder below; `.env` and pytest's paths are meant from here.
+os.chdir(ROOT)
 
 
 def finish(code: int) -> None:

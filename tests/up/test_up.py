@@ -205,25 +205,41 @@ def test_says_what_is_missing_in_words(checkout: Checkout) -> None:
     assert [(1, True)] * 2 == [(each.returncode, "uv run inv up" in each.stderr) for each in clients]
 
 
+def test_any_folder_below_will_do(checkout: Checkout) -> None:
+    """In a subfolder, `inv` means the same checkout and the same `.env`."""
+    checkout.up("--no-api")
+    below = checkout.root / "packages" / "db"
+    below.mkdir(parents=True)
+
+    listed = _run_in(below, checkout, "migrations")
+
+    assert (0, True) == (listed.returncode, "2 applied, 0 pending" in listed.stdout)
+
+
 def test_reader_may_stop_reading(checkout: Checkout) -> None:
     """`inv … | head` ends without a word of complaint."""
     checkout.up("--no-api")
     reading, writing = os.pipe()
     os.close(reading)
 
-    said = [_complaint_into(writing, checkout, command) for command in ("config", "doctor", "logs", "status")]
+    ended = [
+        _run_in(checkout.root, checkout, command, output=writing)
+        for command in ("config", "doctor", "logs", "status")
+    ]
 
     os.close(writing)
-    assert [""] * 4 == said
+    assert [""] * 4 == [each.stderr for each in ended]
 
 
-def _complaint_into(output: int, checkout: Checkout, command: str) -> str:
+def _run_in(
+    folder: Path, checkout: Checkout, command: str, *, output: int = subprocess.PIPE
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         [sys.executable, "-m", "invoke", command],
-        cwd=checkout.root,
+        cwd=folder,
         env=dict(checkout.environment),
         stdout=output,
         stderr=subprocess.PIPE,
         text=True,
         check=False,
-    ).stderr
+    )

@@ -4,6 +4,7 @@ import os
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -120,3 +121,16 @@ def test_no_pid_is_none(tmp_path: Path, text: str) -> None:
     (tmp_path / "pid").write_text(text)
 
     assert processes.read_pid(tmp_path / "pid") is None
+
+
+def test_ended_process_listens_to_nothing() -> None:
+    """Of a process that isn't reaped yet, an ordinary user may see nothing: that is no yes."""
+    child = subprocess.Popen(["true"])
+    process = psutil.Process(child.pid)
+    while process.status() != psutil.STATUS_ZOMBIE:
+        time.sleep(0.01)
+
+    listens = processes.listens(process, 80)
+
+    child.wait()
+    assert listens is False

@@ -64,7 +64,9 @@ class ApiProcess:
         process = self.find()
         if process is None or not processes.listens(process, stack.settings.server.port):
             return ApiAnswer(None, detail="it does not listen")
-        return ask_api(stack)
+        answer = ask_api(stack)
+        # Nothing can be seen of a process in its last moments: then it was someone else who answered.
+        return answer if self.find() == process else ApiAnswer(None, detail="it ended")
 
     def stop(self, grace_seconds: float) -> bool:
         """Stop the API, letting requests finish for the time given. False: it wasn't running."""

@@ -167,12 +167,15 @@ def titled(beginning: str) -> list[psutil.Process]:
 
 
 def listens(process: psutil.Process, port: int) -> bool:
-    """Whether this process, or a child of it, listens on a TCP port; where we may not look, we believe it."""
+    """Whether this process, or a child of it, listens on a TCP port; where we may not look, we believe it.
+
+    Linux shows nothing of a process in its last moments, so ask afterwards whether it is still there.
+    """
     try:
         family = (process, *process.children(recursive=True))
         sockets = [socket for each in family for socket in each.net_connections(kind="tcp")]
     except psutil.AccessDenied:
-        return True
+        return not has_ended(process)
     except psutil.NoSuchProcess:
         return False
     return any(each.status == psutil.CONN_LISTEN and each.laddr.port == port for each in sockets)
