@@ -26,7 +26,7 @@ class Variable:
     section: type
     field: str
     default: object
-    member: str = ""
+    member: str = ""  # of a family: what follows its prefix, in small letters
 
     @property
     def family(self) -> str:
@@ -72,6 +72,7 @@ def _variable(section: type, field: Field[Any]) -> Variable:
 
 def spell(value: object) -> str:
     """Write a value the way a variable would hold it. A value that masks itself stays masked."""
+    # The reader checks defaults by reading these texts, so each must be what its kind can read.
     match value:
         case None:
             return ""

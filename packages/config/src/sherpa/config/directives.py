@@ -21,6 +21,7 @@ LEVELS: Mapping[str, int] = MappingProxyType(
         "trace": 5,
     }
 )
+# For writing: the longer of the two words for 30.
 _NAMES = {number: name for name, number in LEVELS.items() if name != "warn"}
 _LOGGER = re.compile(r"[A-Za-z_][\w-]*(\.[\w-]+)*", re.ASCII)
 

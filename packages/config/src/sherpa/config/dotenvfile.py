@@ -48,6 +48,7 @@ def read_dotenv(path: Path | None) -> DotenvFile:
     faults: list[Fault] = []
     repeated: list[str] = []
     for binding in parse_stream(io.StringIO(text)):
+        # The parser counts from the blank lines before a binding, people from the binding itself.
         number = binding.original.line + _blank_lines_before(binding.original.string)
         if binding.error:
             faults.append(Fault(f"{path} line {number}", "can't be understood", _RIGHT, str(path)))

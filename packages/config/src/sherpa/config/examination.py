@@ -65,6 +65,7 @@ class Examination:
         """Make the section of its values; only to be asked for when there are no faults."""
         mine = self.of(section)
         values = {entry.variable.field: entry.value for entry in mine}
+        # A family's field takes its members together, as pairs of name and value.
         for family in {entry.variable.field for entry in mine if entry.variable.member}:
             values[family] = tuple((e.variable.member, e.value) for e in mine if e.variable.field == family)
         return section(**values)
@@ -93,6 +94,7 @@ def _members(variable: Variable, sources: Sources) -> list[Variable]:
 
 
 def _read(variables: list[Variable], sources: Sources) -> list[Entry]:
+    # Defaults go through the reader like any text: environs itself would take a wrong one without a word.
     found = {variable.name: sources.find(variable.name) for variable in variables}
     texts = {v.name: found[v.name].text or v.default_text for v in variables}
     reader = Reader({name: text for name, text in texts.items() if text})
@@ -115,6 +117,7 @@ def _wrong(variable: Variable, found: Found, problems: Mapping[str, str]) -> str
 def _own_faults(entries: list[Entry]) -> Iterator[Fault]:
     for entry in entries:
         if entry.wrong:
+            # A mask in quotes would tell nothing: then the words alone.
             shown = entry.found.text and entry.shown != MASK
             yield entry.fault(f"'{entry.shown}': {entry.wrong}" if shown else entry.wrong)
 
@@ -129,6 +132,7 @@ def _broken_rules(sections: tuple[type, ...], entries: list[Entry]) -> Iterator[
         }
         rules: tuple[Rule, ...] = getattr(section, "rules", ())
         for rule in rules:
+            # Asked only when all it needs is sound: one bad value is one fault, and hides no other.
             needed = inspect.signature(rule).parameters
             if needed.keys() <= sound.keys() and (problem := rule(**{name: sound[name] for name in needed})):
                 yield by_name[problem.variable].fault(problem.wrong, problem.right)

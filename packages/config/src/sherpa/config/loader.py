@@ -50,7 +50,7 @@ def _sections(wanted: type) -> Mapping[str, type]:
         return {"": wanted}
     if not is_dataclass(wanted):
         raise TypeError(f"{wanted.__name__} is neither a section nor a dataclass of sections")
-    hints = get_type_hints(wanted)
+    hints = get_type_hints(wanted)  # a field's own type is text where annotations are postponed
     sections = {field.name: hints[field.name] for field in fields(wanted)}
     for name, section in sections.items():
         if not any(variables_of(section)):

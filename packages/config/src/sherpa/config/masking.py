@@ -4,6 +4,7 @@ import re
 
 from sherpa.config.secret import MASK
 
+# Keys of the services we use, a password in a URL, a private key, a JSON Web Token.
 _LOOKS_SECRET = re.compile(r"\b(sk|rk|pk|re|whsec)[-_]\w|://[^/]*@|-----BEGIN|\beyJ")
 _LONGEST = 60
 

@@ -26,6 +26,7 @@ def report(sources: Sources, asked: Iterable[str] = ()) -> Report:
     shown = tuple(asked) or tuple(SECTIONS)
     absent = frozenset() if asked else frozenset(name for name in OPTIONAL if not _begun(name, sources))
     present = examine([SECTIONS[name] for name in shown if name not in absent], sources)
+    # Absent sections are shown with their defaults, but what they lack is no fault.
     missing = examine([SECTIONS[name] for name in shown if name in absent], sources)
     return Report(
         {name: (missing if name in absent else present).of(SECTIONS[name]) for name in shown},

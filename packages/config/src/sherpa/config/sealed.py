@@ -17,6 +17,7 @@ class Sealed:
     def __delattr__(self, name: str) -> Never:
         raise AttributeError(f"a {type(self).__name__} can't be changed: make a new one")
 
+    # copy and dataclasses.asdict ask for these; without them they would go through the pickling below.
     def __copy__(self) -> Self:
         return self
 

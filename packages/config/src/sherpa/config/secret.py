@@ -45,4 +45,5 @@ class Secret(Sealed):
 
 
 def _bytes(secret: Secret) -> bytes:
+    # compare_digest takes no text beyond ASCII, and the environment may hold bytes that are no text at all.
     return secret.reveal().encode("utf-8", "surrogatepass")

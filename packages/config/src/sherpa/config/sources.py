@@ -38,6 +38,7 @@ class Sources:
         if text := self.environ.get(name, "").strip():
             return Found(text, ENVIRONMENT)
         found = self._from_file(name)
+        # A pointer that leads nowhere is a fault: falling through would use an old value without a word.
         if found.text or found.problem:
             return found
         if text := self._from_dotenv(name):

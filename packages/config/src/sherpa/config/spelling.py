@@ -34,6 +34,7 @@ def _likeness(name: str, meant: str) -> float:
         return 0
     if upper.replace("_", "") == meant.replace("_", "") or upper + _UNIT == meant:
         return 1
+    # Another number of words is another name: REDIS_CLUSTER_URL is no slip for REDIS_URL.
     words, meant_words = upper.split("_"), meant.split("_")
     if len(words) != len(meant_words) or not all(map(_same_word, words, meant_words)):
         return 0
@@ -47,7 +48,7 @@ def _family_likeness(upper: str, prefix: str) -> float:
 
 
 def _same_word(word: str, meant: str) -> bool:
-    if sorted(word) == sorted(meant):
+    if sorted(word) == sorted(meant):  # letters in another order: KYE
         return True
     return len(meant) >= _SHORTEST_WORD and _ratio(word, meant) >= _SAME_WORD
 

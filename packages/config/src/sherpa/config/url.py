@@ -50,6 +50,7 @@ class ServiceUrl(Sealed):
         ssl_mode: SslMode | None = None,
     ) -> None:
         parts = UrlParts(scheme, host, port, username, password, database, ssl_mode)
+        # The class refuses assignment, to itself too.
         for name, value in parts._asdict().items():
             object.__setattr__(self, name, value)
 

@@ -38,6 +38,7 @@ class UrlParts(NamedTuple):
 def take_apart(text: str) -> UrlParts:
     """Return the URL's parts, or raise InvalidValueError saying what is wrong with it."""
     split = _split(text)
+    # The last @ divides: one in a password that was not encoded makes the user's part odd, not the host.
     user, _, address = split.netloc.rpartition("@")
     username, _, password = user.partition(":")
     return UrlParts(
@@ -61,6 +62,7 @@ def _split(text: str) -> SplitResult:
         raise InvalidValueError(f"is no URL: {ENCODE}")
     if split.scheme not in PORTS:
         raise InvalidValueError(f"has a scheme that is none of {', '.join(PORTS)}")
+    # A / or ? in a password ends the host early, and leaves the rest of the password in the path.
     if "@" in split.path or "@" in split.query:
         raise InvalidValueError(f"has an @ after its host: {ENCODE}")
     return split
