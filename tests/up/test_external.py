@@ -100,6 +100,19 @@ def test_foreign_tables_are_not_migrated(checkout: Checkout, others: Others) -> 
     assert "1" in checkout.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
 
 
+def test_foreign_history_is_told(checkout: Checkout, others: Others) -> None:
+    """A table `migration` of somebody else's is named, with where to look, by each command that meets it."""
+    others.start()
+    others.are_named_in(checkout)
+    checkout.query("CREATE TABLE migration (version int)")
+
+    failed = [checkout.inv(command) for command in ("up", "status", "doctor")]
+
+    assert [1, 1, 1] == [each.returncode for each in failed]
+    assert all("`migration` in this database is not our table" in each.stderr for each in failed)
+    assert not any("Traceback" in each.stderr for each in failed)
+
+
 def test_production_is_not_migrated(checkout: Checkout, others: Others) -> None:
     """Outside development `up` leaves the schema alone and says how it is migrated."""
     others.start()

@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import asyncpg
 import httpx
 import msgspec
 import pytest
@@ -9,6 +10,7 @@ from starlette.applications import Starlette
 
 from sherpa.api.check import Finding
 from sherpa.api.readiness import Report, State, judge
+from sherpa.db.dsn import connect_options
 
 
 async def test_ready_with_everything_there(client: httpx.AsyncClient) -> None:
@@ -65,6 +67,24 @@ async def test_unmigrated_database_is_not_ready(
 
     schema = response.json()["checks"]["schema"]
     assert (503, "behind", 2) == (response.status_code, schema["status"], schema["pending"])
+
+
+async def test_foreign_history_is_not_ready(
+    make_settings: Any, connect: Any, open_app: Any, empty_database_settings: Any, redis_settings: Any
+) -> None:
+    """Where `migration` is somebody else's table nothing can be said of the schema: not ready."""
+    connection = await asyncpg.connect(**connect_options(empty_database_settings, "test"))
+    await connection.execute("CREATE TABLE migration (version int)")
+    await connection.close()
+
+    async with (
+        open_app(make_settings(empty_database_settings, redis_settings)) as app,
+        connect(app) as client,
+    ):
+        response = await client.get("/health/ready")
+
+    words = {name: check["status"] for name, check in response.json()["checks"].items()}
+    assert (503, {"postgresql": "up", "schema": "down", "redis": "up"}) == (response.status_code, words)
 
 
 async def test_startup_before_and_after(make_app: Any, connect: Any) -> None:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from sherpa.config import ConfigError, load
+from sherpa.db.errors import DatabaseError
 from sherpa.devstack import containers, envfile, memory, ports, servers
 from sherpa.devstack.apiprocess import ApiProcess
 from sherpa.devstack.appsettings import VARIABLES, app_variables
@@ -44,7 +45,7 @@ def deploy(root: Path) -> int:
 def _guard(work: Callable[[], None]) -> int:
     try:
         work()
-    except (StackError, ConfigError) as error:
+    except (StackError, ConfigError, DatabaseError) as error:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
