@@ -6,6 +6,7 @@ import re
 import stat
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import psutil
@@ -98,11 +99,10 @@ def test_status_describes_each_process(checkout: Checkout) -> None:
     services = description["services"]
     assert {("running", "ok", None)} == {(s["state"], s["health"], s["container"]) for s in services.values()}
     assert all(psutil.pid_exists(service["pid"]) for service in services.values())
-    assert all(
-        f":{service['port']}" in checkout.settings() for service in services.values() if service["version"]
-    )
+    assert all(str(service["port"]) in checkout.settings() for service in services.values())
     assert services["postgres"]["version"].startswith("16.")
     assert services["redis"]["version"].startswith("Valkey ")
+    assert services["api"]["version"] == version("sherpa-api")
     assert all(service["milliseconds"] > 0 for service in services.values())
     assert 0 == text.returncode
     assert all(f"pid {service['pid']} " in text.stdout for service in services.values())

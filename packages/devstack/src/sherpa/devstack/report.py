@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from sherpa.db.migrations.status import Status
@@ -149,10 +150,18 @@ def _api_row(stack: Stack, deployed: ServiceState | None) -> Row:
         state.container,
         stack.settings.server.port,
         api_url(stack),
-        "",
+        _api_version() if process else "",
         _api_health(answer, runs=state.running),
         answer.milliseconds,
     )
+
+
+def _api_version() -> str:
+    """The checkout's own, which the process runs; what is in a container, its image says."""
+    try:
+        return version("sherpa-api")
+    except PackageNotFoundError:
+        return ""
 
 
 def _api_health(answer: ApiAnswer, *, runs: bool) -> str:
