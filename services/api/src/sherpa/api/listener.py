@@ -57,6 +57,12 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def address_of(bound: socket.socket) -> str:
+    """Return where a socket listens, as it stands in a URL."""
+    host, port = bound.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
 class Listener(Server):
     """Granian's embedded server on a socket that is bound already. It owns the socket from now on."""
 

@@ -19,7 +19,7 @@ from starlette.applications import Starlette
 from sherpa.api.errors import ShuttingDownError, StartupError
 from sherpa.api.inflight import InFlight
 from sherpa.api.lifecycle import Lifecycle
-from sherpa.api.listener import Listener, bind
+from sherpa.api.listener import Listener, address_of, bind
 from sherpa.api.settings import ApiSettings
 from sherpa.config import ServerSettings
 from sherpa.telemetry.logging import get_logger
@@ -46,10 +46,9 @@ def serve(app_factory: Callable[[ApiSettings], Starlette], settings: ApiSettings
         _log.critical(str(error))
         return EXIT_FAILED
     finally:
+        # The work is done: being told again must not change the exit code.
         for signum in STOP_SIGNALS:
-            signal.signal(
-                signum, signal.SIG_IGN
-            )  # the work is done: being told again must not change the exit code
+            signal.signal(signum, signal.SIG_IGN)
         loop.close()
 
 
@@ -78,7 +77,7 @@ class Process:
         self._settings = settings
         self._lifecycle: Lifecycle = app.state.lifecycle
         self._in_flight: InFlight = app.state.in_flight
-        self._address = "{}:{}".format(*bound.getsockname())
+        self._address = address_of(bound)
         self._listener = Listener(app, bound)
         self._told_to_stop: asyncio.Future[None] = loop.create_future()
         self._told_twice: asyncio.Future[None] = loop.create_future()
