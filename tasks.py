@@ -12,10 +12,11 @@ from sherpa.db import cli as db_cli
 from sherpa.devstack import checks, commands
 from sherpa.devstack import deploy as deployment
 from sherpa.devstack import lock as locking
-from sherpa.devstack.invocation import mend_parser
+from sherpa.devstack.invocation import mend_output, mend_parser
 
 ROOT = Path(__file__).resolve().parent
 
+mend_output()
 mend_parser()
 # Invoke finds this file from any folder below; `.env` and pytest's paths are meant from here.
 os.chdir(ROOT)

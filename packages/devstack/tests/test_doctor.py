@@ -142,3 +142,16 @@ def test_text_shows_the_same(root: Path) -> None:
     assert "      !  .env: holds secrets" in out.getvalue()
     assert f'→ chmod 600 "{root / ".env"}"' in out.getvalue()
     assert out.getvalue().splitlines()[-1].startswith("0 to mend, ")
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="nothing is closed to root")
+@pytest.mark.parametrize(("name", "subject"), [(".env", ".env"), (".sherpa", "state")])
+def test_what_is_closed_is_opened_by_the_remedy(name: str, subject: str, root: Path) -> None:
+    """A file or folder of ours that we can't use is found, and the command that is given mends it."""
+    (root / name).chmod(0)
+
+    found = findings(root)[subject]
+    subprocess.run(shlex.split(found["remedy"]), check=True)
+
+    assert found["level"] == "failure"
+    assert findings(root)[subject]["level"] == "ok"

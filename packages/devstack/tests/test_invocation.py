@@ -1,5 +1,6 @@
 """The repaired command line, seen through a real Invoke process on a tasks file of the test's own."""
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -8,8 +9,9 @@ import pytest
 
 TASKS = """
 from invoke.tasks import task
-from sherpa.devstack.invocation import mend_parser
+from sherpa.devstack.invocation import mend_output, mend_parser
 
+mend_output()
 mend_parser()
 
 @task(positional=["service"], optional=["service"])
@@ -18,7 +20,7 @@ def logs(c, service=None, follow=False):
 
 @task
 def show(c, name):
-    print(f"name={name!r}")
+    print(f"name={name}")
 """
 
 
@@ -29,10 +31,13 @@ def tasks(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def inv(folder: Path, *arguments: str) -> subprocess.CompletedProcess[str]:
+def inv(folder: Path, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run Invoke in `folder`, as a user does."""
     command = [sys.executable, "-m", "invoke", *arguments]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, check=False)
+    variables = {**os.environ, **environment}
+    return subprocess.run(
+        command, cwd=folder, env=variables, capture_output=True, text=True, timeout=60, check=False
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,3 +84,10 @@ def test_help_is_no_argument(tasks: Path) -> None:
     result = inv(tasks, "logs", "--help")
 
     assert (0, True) == (result.returncode, "[--core-opts] logs " in result.stdout)
+
+
+def test_poor_terminal_shows_what_it_can(tasks: Path) -> None:
+    """A character that the output's encoding lacks is shown as `?`."""
+    result = inv(tasks, "show", "a→b", PYTHONIOENCODING="ascii", PYTHONUTF8="1")
+
+    assert (0, "name=a?b") == (result.returncode, result.stdout.strip())

@@ -1,11 +1,13 @@
-"""Two repairs of Invoke's command line: a positional argument may be left out, and wrong use exits with 2.
+"""Repairs of Invoke's command line: a positional argument may be left out, and wrong use exits with 2.
 
 Invoke 3 requires every positional argument, takes an unknown flag for its value, and exits with 1 on wrong
 use, where 1 is ours for "failed".
 Why not another front end: docs/decisions/0004-invoke-and-nox.md.
 """
 
+import sys
 from collections.abc import Sequence
+from io import TextIOWrapper
 from typing import NoReturn
 
 from invoke.exceptions import Exit
@@ -48,6 +50,13 @@ def _refuse(_machine: ParseMachine, message: str) -> NoReturn:
 _complete_context = ParseMachine.complete_context
 _see_positional_arg = ParseMachine.see_positional_arg
 _check_ambiguity = ParseMachine.check_ambiguity
+
+
+def mend_output() -> None:
+    """Show `?` for a character that the terminal's encoding lacks, in place of a traceback."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="replace")
 
 
 def mend_parser() -> None:

@@ -80,9 +80,23 @@ def state_directory(root: Path) -> Path:
             f"{directory} can't be made: {error.strerror}.",
             remedy="Check that the checkout is yours and writable, and that the disk has room (df -h).",
         ) from error
-    if not os.access(directory, os.R_OK | os.W_OK | os.X_OK):
-        raise StackError(
-            f"{directory} belongs to another user: was this stack brought up with sudo?",
-            remedy=f'Go on as that user, or take it over: sudo chown -R "$(id -u):$(id -g)" "{directory}"',
-        )
+    if not is_usable(directory):
+        raise _closed(directory)
     return directory
+
+
+def is_usable(directory: Path) -> bool:
+    """Whether we may look into a directory and change what is in it."""
+    return os.access(directory, os.R_OK | os.W_OK | os.X_OK)
+
+
+def _closed(directory: Path) -> StackError:
+    if directory.stat().st_uid == os.geteuid():
+        return StackError(
+            f"{directory} can't be written to, though it is ours.",
+            remedy=f'Open it (chmod 700 "{directory}"), or make its disk writable.',
+        )
+    return StackError(
+        f"{directory} belongs to another user: was this stack brought up with sudo?",
+        remedy=f'Go on as that user, or take it over: sudo chown -R "$(id -u):$(id -g)" "{directory}"',
+    )

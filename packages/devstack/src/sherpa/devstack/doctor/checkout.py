@@ -10,6 +10,7 @@ from sherpa.devstack import envfile, memory
 from sherpa.devstack.doctor.finding import Finding, failure, note, warning, well
 from sherpa.devstack.errors import StackError
 from sherpa.devstack.settings import read_stack, source_of
+from sherpa.devstack.stack import is_usable
 
 
 def examine_checkout(root: Path) -> Iterator[Finding]:
@@ -27,6 +28,9 @@ def examine_checkout(root: Path) -> Iterator[Finding]:
 
 def _settings(root: Path, file: Path) -> Iterator[Finding]:
     mode = stat.S_IMODE(file.stat().st_mode)
+    if not os.access(file, os.R_OK):
+        yield failure(".env", f"can't be read (mode {mode:04o})", f'chmod 600 "{file}"')
+        return
     if mode & 0o077:
         yield warning(
             ".env", f"holds secrets, and others can read it (mode {mode:04o})", f'chmod 600 "{file}"'
@@ -57,6 +61,10 @@ def _state(root: Path) -> Iterator[Finding]:
     if facts.st_uid != os.geteuid():
         remedy = f'sudo chown -R "$(id -u):$(id -g)" "{directory}"'
         yield failure("state", f"{directory} belongs to user {facts.st_uid}", remedy)
+    elif not is_usable(directory):
+        yield failure(
+            "state", f"{directory} can't be written to, though it is ours", f'chmod 700 "{directory}"'
+        )
     elif stat.S_IMODE(facts.st_mode) & 0o077:
         yield warning("state", f"others can look into {directory}", f'chmod 700 "{directory}"')
     else:

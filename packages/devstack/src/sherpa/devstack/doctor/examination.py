@@ -40,6 +40,8 @@ def _all(root: Path) -> Iterator[Finding]:
     except StackError as error:
         # What can't even be looked at is a finding, too.
         yield failure("stack", error.problem, error.remedy)
+    except OSError as error:
+        yield failure("stack", str(error), f'ls -ld "{error.filename or root}"')
 
 
 def _line(finding: Finding) -> str:

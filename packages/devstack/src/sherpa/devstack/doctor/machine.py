@@ -42,7 +42,8 @@ def _python() -> Finding:
 def _uv() -> Finding:
     found = shutil.which("uv")
     if found is None:
-        return warning("uv", "there is no uv on PATH", "python3 -m venv .uv && .uv/bin/pip install uv")
+        activate = Path(sys.executable).with_name("activate")
+        return warning("uv", "there is no uv on PATH; the environment has one", f'. "{activate}"')
     return well("uv", found)
 
 
