@@ -1,5 +1,6 @@
 """What a client sees of a server gets the right word: it serves, starts or refuses, or nobody is there."""
 
+import asyncio
 import shutil
 import socket
 import ssl
@@ -9,9 +10,11 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from sherpa.config import DatabaseSettings, RedisSettings, Secret, ServerSettings, ServiceUrl, SslMode
+from sherpa.devstack import probe
 from sherpa.devstack.probe import Answer, Verdict, ask_postgres, ask_redis
 from sherpa.devstack.stack import Stack, StackSettings
 
@@ -142,3 +145,16 @@ async def test_postgresql_is_understood(database_settings: DatabaseSettings) -> 
     assert migrations is not None
     assert migrations.at_head
     assert answers["there"].version.startswith("16.")
+
+
+async def test_postgresql_that_keeps_us_waiting_is_silent(
+    database_settings: DatabaseSettings, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A server that lets us in and then doesn't answer, as behind somebody's lock, is not waited for."""
+    monkeypatch.setattr(probe, "TIMEOUT_SECONDS", 0.5)
+
+    async with connection.transaction():
+        await connection.execute("LOCK TABLE migration IN ACCESS EXCLUSIVE MODE")
+        answer = await asyncio.wait_for(ask_database(database_settings), timeout=30)
+
+    assert (Verdict.SILENT, False) == (answer.verdict, answer.reachable)

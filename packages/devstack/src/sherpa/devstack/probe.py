@@ -100,12 +100,15 @@ async def _ask_maintenance(stack: Stack, detail: str, started: float) -> Answer:
 async def _question(stack: Stack, database: str | None, verdict: Verdict, started: float) -> Answer:
     connection = await asyncpg.connect(**postgres_options(stack, database))
     try:
-        name, version = await connection.fetchrow(
-            "SELECT current_setting('cluster_name'), current_setting('server_version')"
-        )
-        migrations = await read_status(connection) if verdict is Verdict.ANSWERS else None
+        # A server that lets us in may still keep us waiting: it is frozen, or somebody holds a lock.
+        async with asyncio.timeout(TIMEOUT_SECONDS):
+            name, version = await connection.fetchrow(
+                "SELECT current_setting('cluster_name'), current_setting('server_version')"
+            )
+            migrations = await read_status(connection) if verdict is Verdict.ANSWERS else None
+            await connection.close()
     finally:
-        await connection.close()
+        connection.terminate()  # nothing is left to do on one that was closed
     short = version.split(" ")[0]
     return Answer(Service.POSTGRES, verdict, short, name, "", _since(started), migrations)
 
