@@ -1,6 +1,7 @@
 """A connection given back is as new for whoever gets it next, whatever was done on it."""
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from dataclasses import replace
@@ -215,3 +216,38 @@ async def test_lost_cancellation_frees_place(
     )
 
     assert 1 == found
+
+
+TABLE_LOCKS = "SELECT count(*) FROM pg_locks WHERE relation = 'items'::regclass"
+
+
+@pytest.mark.usefixtures("ids")
+@pytest.mark.parametrize("turns", range(5))
+async def test_cancelled_statement_leaves_no_lock(
+    one: Database, connection: asyncpg.Connection, turns: int
+) -> None:
+    """A read that is cancelled when it was parsed and not yet run holds no lock on its table in the pool."""
+
+    async def read() -> None:
+        async with one.connection() as lent:
+            await lent.fetch("SELECT id FROM items")
+
+    task = asyncio.create_task(read())
+    await asyncio.sleep(0)
+    time.sleep(0.1)  # noqa: ASYNC251 - the server answers while the loop stands still
+    for _ in range(turns):
+        await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)
+
+    assert 0 == await connection.fetchval(TABLE_LOCKS)
+
+
+@pytest.mark.usefixtures("ids")
+async def test_statement_that_never_ran_leaves_no_lock(one: Database, connection: asyncpg.Connection) -> None:
+    """A statement that was prepared and never run holds no lock on its table in the pool."""
+    async with one.connection() as lent:
+        await lent.prepare("SELECT id FROM items")
+        held = await connection.fetchval(TABLE_LOCKS)
+
+    assert (1, 0) == (held, await connection.fetchval(TABLE_LOCKS))

@@ -5,6 +5,7 @@ import weakref
 from typing import Any
 
 import asyncpg
+from asyncpg.prepared_stmt import PreparedStatement
 
 from sherpa.db.errors import TransactionFailedError
 from sherpa.db.statements import leaves_session_alone
@@ -48,7 +49,18 @@ class Session(asyncpg.Connection):
     async def _get_statement(self, query: str, *arguments: Any, **options: Any) -> object:  # noqa: ANN401 - passed on
         # Every statement but those of `execute` without arguments comes through here; a test holds it so.
         self._note(query)
-        return await super()._get_statement(query, *arguments, **options)  # type: ignore[misc]  # private
+        try:
+            return await super()._get_statement(query, *arguments, **options)  # type: ignore[misc]  # private
+        except BaseException:
+            # asyncpg asks the server to parse, and to wait for more: if that doesn't come, as after a
+            # cancellation, the locks on the statement's tables stay until the reset.
+            self._is_changed = True
+            raise
+
+    async def prepare(self, query: str, **options: Any) -> PreparedStatement:  # type: ignore[override]  # noqa: ANN401 - passed on
+        """Prepare as asyncpg does; it may never be run."""
+        self._is_changed = True
+        return await super().prepare(query, **options)
 
     async def copy_from_query(self, query: str, *arguments: Any, **options: Any) -> str:  # noqa: ANN401 - passed on
         """Copy as asyncpg does."""
