@@ -20,13 +20,13 @@ FOLDERS = {
 }
 MEMBERS = list(FOLDERS)
 
-UNUSED_URL = "postgresql://nobody@localhost/nothing"
 IMPORT_EVERY_MODULE = """
 import importlib, pkgutil, sys
 
 package = importlib.import_module(sys.argv[1])
 for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
-    importlib.import_module(module.name)
+    if not module.name.endswith("piccolo_conf"):  # it connects: Piccolo's command alone should import it
+        importlib.import_module(module.name)
 """
 
 
@@ -36,8 +36,7 @@ def test_member(session: nox.Session, member: str) -> None:
     install = ["uv", "sync", "--quiet", "--package", f"sherpa-{member}", "--python", python]
     environment = {"UV_PROJECT_ENVIRONMENT": python}
     session.run_install(*install, env=environment)
-    # Piccolo's own settings file reads it when it is imported; nothing connects.
-    session.run("python", "-c", IMPORT_EVERY_MODULE, f"sherpa.{member}", env={"DATABASE_URL": UNUSED_URL})
+    session.run("python", "-c", IMPORT_EVERY_MODULE, f"sherpa.{member}")
     session.run_install(*install, "--group", "test", env=environment)
     session.run("pytest", "-n", "2", FOLDERS[member], *session.posargs)
 
