@@ -134,3 +134,27 @@ def test_ended_process_listens_to_nothing() -> None:
 
     child.wait()
     assert listens is False
+
+
+OUTLIVED = """
+import os, pathlib, sys
+from sherpa.devstack.processes import Spawn, spawn
+
+command = [sys.executable, "-c", "import time; time.sleep(60)"]
+print(spawn(Spawn(command, pathlib.Path("log"), pathlib.Path(), os.environ)).pid)
+"""
+
+
+def test_outlives_its_starter_without_a_word(tmp_path: Path) -> None:
+    """Whoever starts a server may end before it, and Python has nothing to warn of."""
+    starter = subprocess.run(
+        [sys.executable, "-W", "always", "-c", OUTLIVED],
+        cwd=tmp_path,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+
+    outliving = psutil.Process(int(starter.stdout))
+    outliving.kill()
+    assert "" == starter.stderr

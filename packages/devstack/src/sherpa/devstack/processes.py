@@ -4,6 +4,7 @@ A pid alone proves nothing, since the system gives it out again. A process is ou
 so: the program's name and a marker (the data directory, the stack's identity) that no other process carries.
 """
 
+import atexit
 import contextlib
 import os
 import signal
@@ -98,6 +99,13 @@ def _await_command_line(process: psutil.Process) -> None:
     with contextlib.suppress(psutil.Error):
         while not process.cmdline() and not has_ended(process):
             time.sleep(POLL_SECONDS)
+
+
+@atexit.register
+def _leave_running() -> None:
+    """Let what we started outlive us, without Popen's warning of each child that still runs."""
+    for child in _children:
+        child.returncode = child.poll() or 0
 
 
 def _reap() -> None:
