@@ -45,7 +45,10 @@ def test_ordinary_user_stays(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) ->
 
 def test_user_without_entry_is_explained(monkeypatch: pytest.MonkeyPatch) -> None:
     """A uid that is in no passwd file, as in many containers, is told with the line that adds it."""
+    monkeypatch.setattr("os.getuid", lambda: 54321)
     monkeypatch.setattr("os.geteuid", lambda: 54321)
+    monkeypatch.delenv("HOME", raising=False)
+    monkeypatch.delenv("XDG_CACHE_HOME", raising=False)
 
     with pytest.raises(UnusableAccountError, match=r"54321:54321(.|\n)*>> /etc/passwd"):
         current_account()

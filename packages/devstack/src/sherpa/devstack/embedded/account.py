@@ -80,8 +80,10 @@ class Account:
 def current_account() -> Account:
     """The account for whoever runs this process. Raises UnusableAccountError where there is none."""
     if os.geteuid() != 0:
+        # First the name: who has none has no home to cache in, either, and platformdirs would only say that.
+        name = _name_of(os.geteuid())
         cached = platformdirs.user_cache_path("choice-sherpa", appauthor=False)
-        return Account(_name_of(os.geteuid()), None, cached / "binaries")
+        return Account(name, None, cached / "binaries")
     uid, gid = _nobody()
     _require_switch(uid, gid)
     return Account(_name_of(uid), (uid, gid), ROOT_PLACE / "binaries")
