@@ -48,7 +48,7 @@ class Sink:
         except io.UnsupportedOperation:  # a stream in memory
             stream.write(line.decode())
             return True
-        rest = memoryview(b"\n" + line if self._torn else line)
+        rest = b"\n" + line if self._torn else line
         while rest:
             if not _takes_a_piece(descriptor, 0 if self._lost else PATIENCE_SECONDS):
                 return False
