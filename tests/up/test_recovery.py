@@ -1,5 +1,6 @@
 """Whatever was killed, cut off, broken or changed: the next `up` goes on from there, or says what to do."""
 
+import os
 import random
 import signal
 import time
@@ -38,16 +39,33 @@ def test_killed_processes_come_back(checkout: Checkout) -> None:
 
 
 def test_only_what_is_missing_is_started(checkout: Checkout) -> None:
-    """With one server killed, the others go on as they were."""
+    """With one server killed and the API suspended, all but the killed one go on as they were."""
     checkout.up()
     before = checkout.pids()
     kill(before["redis"])
+    assert before["api"]
+    os.kill(before["api"], signal.SIGSTOP)
 
     checkout.up()
 
     after = checkout.pids()
     assert (after["postgres"], after["api"]) == (before["postgres"], before["api"])
     assert after["redis"] not in {None, before["redis"]}
+
+
+def test_suspended_server_goes_on(checkout: Checkout) -> None:
+    """A server that was suspended (SIGSTOP) is what the doctor finds, and the next `up` lets it go on."""
+    checkout.up("--no-api")
+    before = checkout.pids()
+    assert before["postgres"]
+    os.kill(before["postgres"], signal.SIGSTOP)
+
+    examined = checkout.inv("doctor")
+    checkout.up("--no-api")
+
+    assert examined.returncode == 1
+    assert "postgres: runs, but doesn't serve (no answer in time)" in examined.stdout
+    assert before == checkout.pids()
 
 
 def test_two_at_once_both_end_well(checkout: Checkout) -> None:

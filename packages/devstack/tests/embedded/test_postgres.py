@@ -176,11 +176,37 @@ def owner_of(server: PostgresServer) -> int:
     return server.data.stat().st_uid
 
 
+@pytest.mark.parametrize("left", [b"", b"\xff\xfe\n", b"1\n"], ids=["empty", "garbage", "another's pid"])
+def test_spoilt_pid_file_is_no_lost_server(server: PostgresServer, left: bytes) -> None:
+    """A running server whose pid file doesn't name it any more is still seen, found and stopped."""
+    pid = server.start()
+    (server.data / "postmaster.pid").write_bytes(left)
+
+    assert pid == server.state().pid
+    assert server.stop() is True
+    assert not psutil.pid_exists(pid)
+
+
+def test_suspended_server_is_woken(server: PostgresServer) -> None:
+    """A server that was suspended goes on at the next start, and can be stopped at once."""
+    pid = server.start()
+    os.kill(pid, signal.SIGSTOP)
+
+    again = server.start()
+    os.kill(pid, signal.SIGSTOP)
+
+    assert pid == again
+    assert server.stop() is True
+    assert "received fast shutdown request" in server.log.read_text()
+    assert "immediate shutdown" not in server.log.read_text()
+
+
 async def test_lost_pid_file_is_no_lost_server(server: PostgresServer) -> None:
-    """A running server whose pid file was deleted is still found and stopped."""
+    """A running server whose pid file was deleted is still seen, found and stopped."""
     pid = server.start()
     (server.data / "postmaster.pid").unlink()
 
+    assert pid == server.state().pid
     assert server.stop() is True
     assert not psutil.pid_exists(pid)
 

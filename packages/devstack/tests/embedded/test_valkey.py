@@ -1,5 +1,7 @@
 """Valkey from a wheel starts, is found again, recovers and stops, whatever happened to it."""
 
+import os
+import signal
 import socket
 from collections.abc import Iterator
 from pathlib import Path
@@ -151,11 +153,37 @@ def test_recovers_from_kill(server: ValkeyServer) -> None:
     assert ask(server, "PING") == b"PONG"
 
 
+def test_dying_server_is_not_taken_for_a_living_one(server: ValkeyServer) -> None:
+    """A start in the very moment of a kill -9 ends with a server that answers."""
+    pid = server.start()
+    os.kill(pid, signal.SIGKILL)
+
+    again = server.start()
+
+    assert pid != again
+    assert b"PONG" == ask(server, "PING")
+
+
+def test_suspended_server_is_woken(server: ValkeyServer) -> None:
+    """A server that was suspended goes on at the next start, and can be stopped at once."""
+    pid = server.start()
+    os.kill(pid, signal.SIGSTOP)
+
+    again = server.start()
+    os.kill(pid, signal.SIGSTOP)
+
+    assert pid == again
+    assert server.stop() is True
+    assert "Saving the final RDB snapshot" in server.log.read_text()
+
+
 def test_lost_pid_file_is_no_lost_server(server: ValkeyServer) -> None:
-    """A running server whose pid file was deleted is still found and stopped."""
+    """A running server whose pid file was deleted is still seen, found and stopped."""
     pid = server.start()
     (server.directory / "valkey.pid").unlink()
 
+    assert pid == server.state().pid
+    assert pid == server.start()
     assert server.stop() is True
     assert not psutil.pid_exists(pid)
 

@@ -41,6 +41,8 @@ class ApiProcess:
     def ensure_started(self, stack: Stack, progress: Progress) -> None:
         """Start the API; one that runs with this very `.env` is left alone, another is restarted."""
         process = self.find()
+        if process:
+            processes.wake(process)
         if process and self._is_current():
             return
         if process:

@@ -205,6 +205,8 @@ def _read_health(body: bytes) -> tuple[str, str]:
 def _words(error: Exception) -> str:
     if isinstance(error, ConnectionRefusedError):
         return "nobody listens there"
+    if isinstance(error, TimeoutError):
+        return "no answer in time"
     return str(error) or type(error).__name__
 
 

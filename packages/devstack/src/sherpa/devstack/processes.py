@@ -126,11 +126,6 @@ def find(marker: Marker, *, hint: int | None = None) -> psutil.Process | None:
     return min(found, key=psutil.Process.create_time, default=None)
 
 
-def find_hinted(marker: Marker, hint: int | None) -> psutil.Process | None:
-    """The process with this very pid if it carries the marker; nothing else is looked at."""
-    return None if hint is None else _matching(hint, marker)
-
-
 def _matching(pid: int, marker: Marker) -> psutil.Process | None:
     try:
         process = psutil.Process(pid)
@@ -148,9 +143,17 @@ def stop(process: psutil.Process, *signals: tuple[signal.Signals, float]) -> boo
     for number, seconds in signals:
         with contextlib.suppress(psutil.NoSuchProcess):
             process.send_signal(number)
+        wake(process)
         if _await_end(process, seconds):
             return True
     return False
+
+
+def wake(process: psutil.Process) -> None:
+    """Let a process go on that was suspended (SIGSTOP, a debugger): until then it neither serves nor ends."""
+    with contextlib.suppress(psutil.NoSuchProcess):
+        # To one that isn't suspended it means nothing.
+        process.resume()
 
 
 def _await_end(process: psutil.Process, seconds: float) -> bool:

@@ -40,12 +40,14 @@ def _server(stack: Stack, backend: Backend, answer: Answer) -> Iterator[Finding]
         return
     if found:
         yield failure(answer.service, str(found), REASSIGN)
-    elif not is_ours(stack, answer, backend.name):
-        yield note(answer.service, f"does not run ({answer.detail or answer.verdict})", UP)
-    else:
+    elif is_ours(stack, answer, backend.name):
         yield well(
             answer.service, f"{answer.version} answers at {stack.url(answer.service)}, as {answer.identity}"
         )
+    elif backend.states()[answer.service].running:
+        yield failure(answer.service, f"runs, but doesn't serve ({answer.detail or answer.verdict})", UP)
+    else:
+        yield note(answer.service, f"does not run ({answer.detail or answer.verdict})", UP)
     if answer.migrations and answer.migrations.pending:
         yield warning("schema", f"pending: {', '.join(answer.migrations.pending)}", "uv run inv migrate")
     elif answer.migrations:

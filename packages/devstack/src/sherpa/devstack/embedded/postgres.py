@@ -96,7 +96,7 @@ class PostgresServer:
         """What is there now, without connecting."""
         if not (self.data / "PG_VERSION").exists():
             return ServerState(Condition.ABSENT)
-        process = processes.find_hinted(self._marker, processes.read_pid(self._pid_file))
+        process = self._process()
         if process is None:
             return ServerState(Condition.STOPPED)
         lines = self._pid_lines()
@@ -114,7 +114,7 @@ class PostgresServer:
     def _pid_lines(self) -> list[str]:
         try:
             return self._pid_file.read_text().splitlines()
-        except OSError:
+        except (OSError, UnicodeDecodeError):
             return []
 
     def _process(self) -> psutil.Process | None:
@@ -126,6 +126,7 @@ class PostgresServer:
         process = self._process()
         if process is None:
             return None
+        processes.wake(process)
         deadline = time.monotonic() + START_SECONDS
         while not processes.has_ended(process):
             # In this order: one that was told to stop, however recently, notes that before it answers.

@@ -54,15 +54,16 @@ class ValkeyServer:
     def start(self) -> int:
         """Start the server, or find it running already; return its pid once it answers PING.
 
-        Raises ServerFailedError with the end of the log.
+        One that is about to end is waited for. Raises ServerFailedError with the end of the log.
         """
         self.initialise()
         offset = processes.size(self.log)
-        running = self._process()
-        if running is None:
-            running = self._launch()
-        self._await_ready(running, offset)
-        return running.pid
+        process = self._process()
+        if process is None or not self._comes_to_serve(process, offset):
+            process = self._launch()
+            if not self._comes_to_serve(process, offset):
+                raise self._failure(offset, "Valkey did not start")
+        return process.pid
 
     def stop(self) -> bool:
         """Stop the server, saving its data when it is durable. False: it wasn't running."""
@@ -79,7 +80,7 @@ class ValkeyServer:
         """What is there now."""
         if not self.log.exists():
             return ServerState(Condition.ABSENT)
-        process = processes.find_hinted(self._marker, processes.read_pid(self._pid_file))
+        process = self._process()
         if process is None:
             return ServerState(Condition.STOPPED)
         condition = Condition.RUNNING if self._answers() else Condition.STARTING
@@ -129,19 +130,20 @@ class ValkeyServer:
         quoted = self.password.replace("\\", "\\\\").replace('"', '\\"')
         return f'requirepass "{quoted}"\n'.encode()
 
-    def _await_ready(self, process: psutil.Process, offset: int) -> None:
+    def _comes_to_serve(self, process: psutil.Process, offset: int) -> bool:
+        """Wait until the server answers; False when it ends instead."""
+        processes.wake(process)
         deadline = time.monotonic() + START_SECONDS
-        while not (self._pid_file.exists() and self._answers()):
-            if processes.has_ended(process):
-                raise self._failure(offset, "Valkey did not start")
+        while not processes.has_ended(process):
+            # Who answers may be someone else, who has the port.
+            if self._answers() and processes.listens(process, self.port):
+                return True
             if time.monotonic() > deadline:
                 raise self._failure(
                     offset, f"Valkey (pid {process.pid}) is not ready after {START_SECONDS:.0f} s"
                 )
             time.sleep(processes.POLL_SECONDS)
-        if processes.has_ended(process):
-            # Someone else answered on this port.
-            raise self._failure(offset, "Valkey did not start")
+        return False
 
     def _failure(self, offset: int, what: str) -> ServerFailedError:
         words = processes.tail(self.log, offset=offset)
