@@ -97,6 +97,7 @@ def test_refused_login_ends_the_start(
     assert 1 == served.exit_code()
     assert "DATABASE_URL" in only_critical(served)["event"]
     assert "hunter2" not in served.text
+    assert "Unexpected exit from worker" not in served.text
 
 
 def test_refusal_by_redis_ends_the_start(

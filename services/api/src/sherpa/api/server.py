@@ -89,7 +89,11 @@ class Process:
         listening = asyncio.create_task(self._listener.serve(), name="listener")
         _log.info("listening", address=self._address)
         async with AsyncExitStack() as resources:
-            await self._open(resources, listening)
+            try:
+                await self._open(resources, listening)
+            except Exception:
+                await self._hang_up(listening)
+                raise
             await _any_of(self._told_to_stop, listening)
             failed = listening.done()
             await self._finish(listening)
@@ -121,6 +125,12 @@ class Process:
         if not opening.cancelled():
             opening.result()
             _log.info("serving", address=self._address)
+
+    async def _hang_up(self, listening: asyncio.Task[None]) -> None:
+        """Let granian's threads end before Python does: one that reports late aborts the process (134)."""
+        stop_listening: Callable[[], None] = self._listener.stop
+        stop_listening()
+        await _any_of(listening, within_seconds=self._settings.shutdown_reserve_seconds)
 
     async def _finish(self, listening: asyncio.Task[None]) -> None:
         """Serve on for the drain, close the port, finish what runs within the grace, and tell the rest."""
