@@ -27,9 +27,11 @@ class Checkout:
     root: Path
     stack: Stack
 
-    def do(self, action: str, environment: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
-        """Call `image` or `deploy` as `inv` does."""
-        code = f"import sys; from pathlib import Path; from sherpa.devstack.deploy import {action}; "
+    def do(
+        self, action: str, environment: dict[str, str] | None = None, *, module: str = "deploy"
+    ) -> subprocess.CompletedProcess[str]:
+        """Call `image` or `deploy`, or what another module has, as `inv` does."""
+        code = f"import sys; from pathlib import Path; from sherpa.devstack.{module} import {action}; "
         return subprocess.run(
             [sys.executable, "-c", f"{code}sys.exit({action}(Path(sys.argv[1])))", str(self.root)],
             env={**os.environ, **(environment or {})},
@@ -106,10 +108,11 @@ def test_image_is_named_after_its_revision(checkout: Checkout, image_name: str) 
 
 
 def test_deploy_brings_up_everything_and_says_where(checkout: Checkout) -> None:
-    """From nothing to a ready API in one command, no secret in sight; a second one changes nothing."""
+    """From nothing to a ready API at once, no secret in sight; another, or an `up`, changes nothing."""
     first = checkout.do("deploy")
     before = checkout.ids()
     again = checkout.do("deploy")
+    beside = checkout.do("up", module="commands")
     shown = containers.ask("inspect", *before.values())
 
     assert (0, 0) == (first.returncode, again.returncode), first.stdout + first.stderr + again.stderr
@@ -117,6 +120,8 @@ def test_deploy_brings_up_everything_and_says_where(checkout: Checkout) -> None:
     assert "ready" == get(checkout, "/health/ready")["status"]
     assert {"postgres", "redis", "migrate", "api"} == before.keys()
     assert before == checkout.ids()
+    assert 1 == beside.returncode
+    assert "`inv deploy` runs this stack's API" in beside.stderr
     for service in (Service.POSTGRES, Service.REDIS):
         password = checkout.stack.url(service).password
         assert password

@@ -88,6 +88,10 @@ class Checkout:
         assert ended.returncode == 0, ended.stderr
         return ended.stdout
 
+    def write_settings(self) -> None:
+        """Write an `.env` by hand, as the example has it."""
+        (self.root / ".env").write_text((self.root / ".env.example").read_text())
+
     def settings(self) -> str:
         """The text of `.env`."""
         return (self.root / ".env").read_text()

@@ -143,6 +143,33 @@ def test_port_changed_by_hand_moves_the_server(checkout: Checkout) -> None:
     assert not set(before.values()) & {service["pid"] for service in after["services"].values()}
 
 
+def test_taken_port_leaves_the_running_api_alone(checkout: Checkout, port: int) -> None:
+    """An API whose port is changed to somebody else's goes on where it is, and the port's holder is named."""
+    checkout.up()
+    before = checkout.pids()
+    checkout.replace(f"PORT={port_of(checkout, 'PORT')}", f"PORT={port}")
+
+    with socket.create_server(("127.0.0.1", port)):
+        failed = checkout.inv("up")
+
+    assert failed.returncode == 1
+    assert f"PORT names port {port}, where something else listens (pid {os.getpid()}" in failed.stderr
+    assert before == checkout.pids()
+
+
+def test_two_on_one_port_are_told(checkout: Checkout) -> None:
+    """Two settings with the same port are named as such, and nothing is started."""
+    checkout.write_settings()
+    port = port_of(checkout, "DATABASE_URL")
+    checkout.replace(f":{port_of(checkout, 'REDIS_URL')}/", f":{port}/")
+
+    failed = checkout.inv("up", "--no-api")
+
+    assert failed.returncode == 1
+    assert f"DATABASE_URL and REDIS_URL both name port {port}." in failed.stderr
+    assert set(checkout.pids().values()) == {None}
+
+
 def test_environment_is_named_as_the_source(checkout: Checkout, port: int) -> None:
     """A DATABASE_URL of the shell that leads to somebody's port is told to come from there."""
     checkout.up("--no-api")

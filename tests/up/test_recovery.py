@@ -129,6 +129,43 @@ def test_other_password_is_explained(checkout: Checkout) -> None:
     assert "nothing was changed" in checkout.up("--no-api")
 
 
+def test_lost_settings_are_told(checkout: Checkout) -> None:
+    """With `.env` deleted no new password is made up for data that has one; put back, everything goes on."""
+    checkout.up("--no-api")
+    before = checkout.settings()
+    (checkout.root / ".env").unlink()
+
+    failed = checkout.inv("up", "--no-api")
+
+    assert failed.returncode == 1
+    assert ".env is gone, and with it the password of this stack's database" in failed.stderr
+    assert not (checkout.root / ".env").exists()
+    (checkout.root / ".env").write_text(before)
+    assert "nothing was changed" in checkout.up("--no-api")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "told"),
+    [
+        ("HOST=127", "DATABASE_SSL_MODE=require\nHOST=127", "own postgres can't speak"),
+        ("REDIS_URL=redis://", "REDIS_URL=rediss://", "own redis can't speak"),
+    ],
+    ids=["postgres", "redis"],
+)
+def test_tls_of_our_own_servers_is_told_at_once(
+    checkout: Checkout, before: str, after: str, told: str
+) -> None:
+    """Settings that ask for TLS, which servers of our own don't have, are told; nothing is waited for."""
+    checkout.write_settings()
+    checkout.replace(before, after)
+
+    failed = checkout.inv("up", "--no-api")
+
+    assert failed.returncode == 1
+    assert told in failed.stderr
+    assert "DATABASE_SSL_MODE=disable" in failed.stderr
+
+
 def test_api_that_ends_shows_its_log(checkout: Checkout) -> None:
     """When the API can't start, `up` fails with the end of its log; the servers go on."""
     checkout.up("--no-api")

@@ -158,3 +158,19 @@ async def test_postgresql_that_keeps_us_waiting_is_silent(
         answer = await asyncio.wait_for(ask_database(database_settings), timeout=30)
 
     assert (Verdict.SILENT, False) == (answer.verdict, answer.reachable)
+
+
+@pytest.mark.parametrize(
+    ("host", "url"),
+    [
+        ("0.0.0.0", "http://127.0.0.1:8080"),
+        ("::1", "http://[::1]:8080"),
+        ("api.local", "http://api.local:8080"),
+    ],
+)
+def test_api_is_shown_as_a_browser_takes_it(host: str, url: str) -> None:
+    """The API's address is one that can be opened, whatever it listens on."""
+    redis = RedisSettings(url=ServiceUrl.parse("redis://127.0.0.1"))
+    settings = StackSettings(ServerSettings(host=host), DatabaseSettings(url=NOWHERE), redis)
+
+    assert url == probe.api_url(Stack(Path("/"), settings))

@@ -233,6 +233,15 @@ def test_other_major_version_is_named(server: PostgresServer) -> None:
         server.start()
 
 
+def test_damaged_data_is_told(server: PostgresServer) -> None:
+    """A data directory whose version was lost, as on a full disk, is told with the way out."""
+    server.data.mkdir(parents=True)
+    (server.data / "PG_VERSION").write_text("")
+
+    with pytest.raises(UnusableDataError, match=r"is damaged(.|\n)*begin anew: mv"):
+        server.start()
+
+
 def test_foreign_files_are_kept(server: PostgresServer) -> None:
     """A directory with something else in it is refused, and nothing in it is touched."""
     server.data.mkdir(parents=True)

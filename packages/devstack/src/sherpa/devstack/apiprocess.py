@@ -61,10 +61,15 @@ class ApiProcess:
         with progress.step("waiting for the API", "API ready"):
             return self._await_ready(stack)
 
+    def listens(self, stack: Stack) -> bool:
+        """Whether our own process has the API's port."""
+        process = self.find()
+        return process is not None and processes.listens(process, stack.settings.server.port)
+
     def ask(self, stack: Stack) -> ApiAnswer:
         """Ask the API, and believe the answer only when it is our own process that listens there."""
         process = self.find()
-        if process is None or not processes.listens(process, stack.settings.server.port):
+        if not self.listens(stack):
             return ApiAnswer(None, detail="it does not listen")
         answer = ask_api(stack)
         # Nothing can be seen of a process in its last moments: then it was someone else who answered.
@@ -95,7 +100,7 @@ class ApiProcess:
         deadline = time.monotonic() + START_SECONDS
         while not (answer := self.ask(stack)).ready:
             if self.find() is None:
-                require_none([api_conflict(stack, runs=False)])
+                require_none([api_conflict(stack)])
                 raise self._failure("The API ended while it started")
             if time.monotonic() > deadline:
                 why = answer.detail or "no answer"

@@ -13,11 +13,17 @@ from sherpa.devstack import envfile, memory, servers
 from sherpa.devstack.apiprocess import ApiProcess
 from sherpa.devstack.backends.choice import AUTO, BACKENDS, Choice, choose
 from sherpa.devstack.errors import PortTakenError, StackError
-from sherpa.devstack.ownership import api_conflict, conflict, is_ours, require_none
+from sherpa.devstack.ownership import (
+    api_conflict,
+    conflict,
+    is_ours,
+    require_distinct_ports,
+    require_none,
+)
 from sherpa.devstack.probe import Answer, ApiAnswer, ask_servers
 from sherpa.devstack.progress import Progress
 from sherpa.devstack.schema import bring_to_head
-from sherpa.devstack.settings import read_stack
+from sherpa.devstack.settings import create_settings, read_stack
 from sherpa.devstack.stack import Service, Stack
 from sherpa.devstack.turn import turn
 
@@ -64,7 +70,7 @@ def bring_up(root: Path, request: Request, progress: Progress) -> Outcome:
 
 def _write_settings(root: Path, request: Request, progress: Progress) -> bool:
     """Make `.env` if there is none, and say whether it was made; move its ports when that was asked for."""
-    moves = envfile.create(root)
+    moves = create_settings(root)
     if moves is not None:
         progress.say(f"wrote {envfile.path_of(root)}, with a database password of its own")
         _tell(moves, progress)
@@ -126,7 +132,8 @@ def _choose(stack: Stack, request: Request, answers: Mapping[Service, Answer]) -
 def _require_free_ports(
     stack: Stack, choice: Choice, answers: Mapping[Service, Answer], request: Request
 ) -> None:
+    require_distinct_ports(stack)
     found = [conflict(stack, answer, choice.backend) for answer in answers.values()]
     if request.api:
-        found.append(api_conflict(stack, runs=ApiProcess(stack.root).find() is not None))
+        found.append(api_conflict(stack, choice.backend, ours=ApiProcess(stack.root).listens(stack)))
     require_none(found)

@@ -101,7 +101,7 @@ def _serve(root: Path, *, reload: bool) -> int:
     background = ApiProcess(root)
     if background.stop(stop_seconds(stack)):
         print("The API that ran in the background was stopped.")
-    require_none([api_conflict(stack, runs=False)])
+    require_none([api_conflict(stack, report.present_backend(stack))])
     return _foreground(Command([sys.executable, "-m", "sherpa.api", *(["--reload"] if reload else [])]), root)
 
 

@@ -104,7 +104,10 @@ def publisher(port: int) -> Container | None:
 
 
 def _list(*arguments: str) -> Sequence[Container]:
-    lines = ask("ps", "--no-trunc", "--format", FORMAT, *arguments).splitlines()
+    try:
+        lines = ask("ps", "--no-trunc", "--format", FORMAT, *arguments).splitlines()
+    except DockerError as error:
+        raise _explain(error) from error
     # `ask` strips, so trailing empty fields of the last line may be gone.
     return [Container(*(line.split("\t") + [""] * len(FIELDS))[: len(FIELDS)]) for line in lines]
 

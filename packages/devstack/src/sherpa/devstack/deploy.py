@@ -22,8 +22,9 @@ from sherpa.devstack.containers import DockerError
 from sherpa.devstack.errors import StackError
 from sherpa.devstack.image import build, tag
 from sherpa.devstack.ownership import conflict, require_none
-from sherpa.devstack.probe import api_host, ask_api, ask_servers
+from sherpa.devstack.probe import api_url, ask_api, ask_servers
 from sherpa.devstack.progress import Progress
+from sherpa.devstack.settings import create_settings
 from sherpa.devstack.stack import SERVERS, Service, Stack, StackSettings
 from sherpa.devstack.turn import turn
 
@@ -77,7 +78,7 @@ def _deploy(root: Path) -> None:
         with progress.step("waiting for the API", "API ready"):
             _await_ready(stack, compose)
     print(
-        f"\n  API    http://{api_host(stack)}:{stack.settings.server.port}  (ready: /health/ready)"
+        f"\n  API    {api_url(stack)}  (ready: /health/ready)"
         f"\n  image  {built.reference}"
         "\n  logs   uv run inv logs api --follow"
         "\n  stop   uv run inv down  (the data stays)"
@@ -85,7 +86,7 @@ def _deploy(root: Path) -> None:
 
 
 def _read_stack(root: Path, progress: Progress) -> Stack:
-    for move in envfile.create(root) or ():
+    for move in create_settings(root) or ():
         progress.say(str(move))
     return Stack(root, load(StackSettings, environ={}, dotenv=envfile.path_of(root)))
 

@@ -4,6 +4,7 @@ import contextlib
 import shutil
 from collections.abc import Iterable
 from dataclasses import dataclass
+from itertools import combinations
 
 from sherpa.devstack import ports
 from sherpa.devstack.backends import docker
@@ -81,12 +82,34 @@ def conflict(stack: Stack, answer: Answer, backend: Backend) -> Conflict | None:
     return None if ports.is_free(port) else Conflict(answer.service, port, "something else listens")
 
 
-def api_conflict(stack: Stack, *, runs: bool) -> Conflict | None:
-    """What keeps the API from listening, unless it runs already."""
+def api_conflict(stack: Stack, backend: Backend | None = None, *, ours: bool = False) -> Conflict | None:
+    """What keeps the API from listening, unless it is `ours` that listens there already.
+
+    Raises StackError when it is this stack's own, in the container of `inv deploy`.
+    """
     port = stack.settings.server.port
-    if runs or ports.is_free(port):
+    if ours or ports.is_free(port):
         return None
+    deployed = backend.states().get(Service.API) if backend else None
+    if deployed and deployed.running:
+        raise StackError(
+            f"`inv deploy` runs this stack's API, in the container {deployed.container}.",
+            remedy="Take that down first: uv run inv down && uv run inv up. "
+            "Or leave it, with the servers alone: uv run inv up --no-api",
+        )
     return Conflict(Service.API, port, "something else listens")
+
+
+def require_distinct_ports(stack: Stack) -> None:
+    """Raise StackError when two of the settings name the same port of this machine."""
+    named = {VARIABLES[service]: stack.url(service).port for service in stack.local}
+    named[VARIABLES[Service.API]] = stack.settings.server.port
+    for (one, port), (other, other_port) in combinations(named.items(), 2):
+        if port == other_port:
+            raise StackError(
+                f"{one} and {other} both name port {port}.",
+                remedy=f"Give one of them another number, in {source_of(one)}.",
+            )
 
 
 def require_none(found: Iterable[Conflict | None]) -> None:
@@ -123,6 +146,11 @@ def _refuse_elsewhere(stack: Stack, answer: Answer) -> None:
 
 def _wrong_password(answer: Answer) -> StackError:
     variable = VARIABLES[answer.service]
+    if answer.service is Service.REDIS:
+        return StackError(
+            f"This stack's redis runs with another login than {variable} names: {answer.detail}",
+            remedy="Start it anew, with the one of now; its data stays: uv run inv down && uv run inv up",
+        )
     return StackError(
         f"This stack's {answer.service} refuses the login in {variable}: {answer.detail}.",
         remedy=f"{variable} in {source_of(variable)} must name the user and password the data was made with. "

@@ -191,6 +191,12 @@ def api_host(stack: Stack) -> str:
     return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104  # compared, not bound
 
 
+def api_url(stack: Stack) -> str:
+    """Where a browser finds the API."""
+    host = api_host(stack)
+    return f"http://{f'[{host}]' if ':' in host else host}:{stack.settings.server.port}"
+
+
 def _read_health(body: bytes) -> tuple[str, str]:
     """The status in the API's answer, and the whole answer in words: `unavailable (schema behind, …)`."""
     try:

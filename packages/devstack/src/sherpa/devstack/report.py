@@ -14,7 +14,7 @@ from sherpa.devstack.backends.backend import Backend, BackendName, ServiceState
 from sherpa.devstack.backends.choice import AUTO, BACKENDS, choose
 from sherpa.devstack.bringup import Outcome
 from sherpa.devstack.ownership import is_ours
-from sherpa.devstack.probe import Answer, ApiAnswer, api_host, ask_api, ask_servers
+from sherpa.devstack.probe import Answer, ApiAnswer, api_url, ask_api, ask_servers
 from sherpa.devstack.settings import read_stack
 from sherpa.devstack.stack import SERVERS, Service, Stack
 
@@ -109,11 +109,6 @@ def outcome_as_text(outcome: Outcome, *, changed: bool) -> str:
     if outcome.api:
         lines.append((Service.API, api_url(stack), f"{outcome.api.status or 'ready'} at /health/ready"))
     return "\n".join([f"The stack {state} (backend: {backend}).", *_columns(lines), FOOT])
-
-
-def api_url(stack: Stack) -> str:
-    """Where a browser finds the API."""
-    return f"http://{api_host(stack)}:{stack.settings.server.port}"
 
 
 def _server_row(stack: Stack, backend: Backend, answer: Answer, state: ServiceState) -> Row:

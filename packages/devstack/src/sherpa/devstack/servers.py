@@ -6,12 +6,14 @@ from collections.abc import Collection
 
 import asyncpg
 
+from sherpa.config import SslMode
 from sherpa.devstack.backends.backend import Backend, BackendName
 from sherpa.devstack.backends.choice import Choice
 from sherpa.devstack.errors import ServerFailedError, StackError
-from sherpa.devstack.ownership import conflict, is_managed, require_none
+from sherpa.devstack.ownership import VARIABLES, conflict, is_managed, require_none
 from sherpa.devstack.probe import Answer, Verdict, ask_postgres, ask_servers, postgres_options
 from sherpa.devstack.progress import Progress
+from sherpa.devstack.settings import source_of
 from sherpa.devstack.stack import Service, Stack
 
 OWN_SECONDS = 120.0
@@ -34,9 +36,23 @@ def start(
         f"starting {names}" if own else f"waiting for {names}", f"{names} {_done(own, choice)}"
     ):
         if own:
+            _require_no_tls(stack, own)
             progress.say(f"backend {choice.backend.name}: {choice.why}")
             _start_own(stack, choice.backend, own, progress)
         return _await(stack, choice.backend, services, EXTERNAL_SECONDS if others else OWN_SECONDS)
+
+
+def _require_no_tls(stack: Stack, own: Collection[Service]) -> None:
+    """Servers of our own serve this machine alone, without TLS: who insists on it would wait in vain."""
+    wants_tls = {
+        Service.POSTGRES: stack.settings.database.ssl_mode not in {SslMode.DISABLE, SslMode.PREFER},
+        Service.REDIS: stack.url(Service.REDIS).scheme == "rediss",
+    }
+    if found := [service for service in own if wants_tls[service]]:
+        raise StackError(
+            f"The settings ask for TLS, which this stack's own {' and '.join(found)} can't speak.",
+            remedy="For servers on this machine: DATABASE_SSL_MODE=disable and REDIS_URL=redis://…",
+        )
 
 
 def _start_own(stack: Stack, backend: Backend, own: Collection[Service], progress: Progress) -> None:
@@ -85,7 +101,7 @@ def _await(
             require_none(conflict(stack, answer, backend) for answer in awaited)
             return answers
         if time.monotonic() > deadline:
-            raise _too_late(stack, next(answer for answer in awaited if not answer.reachable), seconds)
+            raise _too_late(stack, backend, next(each for each in awaited if not each.reachable), seconds)
         if time.monotonic() > next_look:
             _require_alive(stack, backend, awaited)
             next_look += LOOK_SECONDS
@@ -107,11 +123,18 @@ def _require_alive(stack: Stack, backend: Backend, awaited: Collection[Answer]) 
             )
 
 
-def _too_late(stack: Stack, answer: Answer, seconds: float) -> ServerFailedError:
+def _too_late(stack: Stack, backend: Backend, answer: Answer, seconds: float) -> ServerFailedError:
+    remedy = f"See why: uv run inv logs {answer.service}, and: uv run inv doctor"
+    if not is_managed(stack, backend.name, answer.service):
+        variable = VARIABLES[answer.service]
+        remedy = (
+            f"It is somebody else's to start. If it is up, correct {variable} in {source_of(variable)}; "
+            "for a server of this stack's own, name 127.0.0.1 there and choose --backend embedded or docker."
+        )
     return ServerFailedError(
         f"{answer.service} at {stack.url(answer.service)} does not serve a client after {seconds:.0f} s: "
         f"{answer.detail or answer.verdict}",
-        remedy=f"See why: uv run inv logs {answer.service}, and: uv run inv doctor",
+        remedy=remedy,
     )
 
 

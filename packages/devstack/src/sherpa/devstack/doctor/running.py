@@ -10,7 +10,7 @@ from sherpa.devstack.backends.backend import Backend
 from sherpa.devstack.doctor.finding import Finding, failure, note, warning, well
 from sherpa.devstack.errors import StackError
 from sherpa.devstack.ownership import api_conflict, conflict, is_ours
-from sherpa.devstack.probe import Answer, ask_servers
+from sherpa.devstack.probe import Answer, ApiAnswer, ask_api, ask_servers
 from sherpa.devstack.report import present_backend
 from sherpa.devstack.settings import read_stack
 from sherpa.devstack.stack import Service, Stack
@@ -29,7 +29,7 @@ def examine_running(root: Path) -> Iterator[Finding]:
         return
     for answer in asyncio.run(ask_servers(stack)).values():
         yield from _server(stack, backend, answer)
-    yield _api(stack)
+    yield _api(stack, backend)
 
 
 def _server(stack: Stack, backend: Backend, answer: Answer) -> Iterator[Finding]:
@@ -54,14 +54,20 @@ def _server(stack: Stack, backend: Backend, answer: Answer) -> Iterator[Finding]
         yield well("schema", f"{len(answer.migrations.applied)} migrations applied, none pending")
 
 
-def _api(stack: Stack) -> Finding:
+def _api(stack: Stack, backend: Backend) -> Finding:
     api = ApiProcess(stack.root)
     process = api.find()
-    if found := api_conflict(stack, runs=process is not None):
+    deployed = backend.states().get(Service.API)
+    if process is None and deployed and deployed.running:
+        return _judged(ask_api(stack), f"container {deployed.container}")
+    if found := api_conflict(stack, ours=api.listens(stack)):
         return failure(Service.API, str(found), REASSIGN)
     if process is None:
         return note(Service.API, "does not run in the background", UP)
-    answer = api.ask(stack)
+    return _judged(api.ask(stack), f"pid {process.pid}")
+
+
+def _judged(answer: ApiAnswer, who: str) -> Finding:
     if not answer.ready:
         return failure(Service.API, f"is not ready: {answer.detail or 'no answer'}", "uv run inv logs api")
-    return well(Service.API, f"pid {process.pid}, {answer.status or 'ready'}")
+    return well(Service.API, f"{who}, {answer.status or 'ready'}")

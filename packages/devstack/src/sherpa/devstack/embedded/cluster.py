@@ -38,6 +38,11 @@ def require_usable(data: Path) -> bool:
             remedy="Run as that user (was it made with sudo?), or give it to yourself: "
             f'sudo chown -R "$(id -u)" "{data.parent.parent}"',
         ) from error
+    if not found.isdigit():
+        raise UnusableDataError(
+            f"{data} is damaged: its PG_VERSION names no version.",
+            remedy=f'Put it aside and begin anew: mv "{data}" "{data}.damaged" && uv run inv up',
+        )
     if found != str(MAJOR):
         raise UnusableDataError(
             f"{data} was written by PostgreSQL {found}; this is {MAJOR}, which can't read it.",
