@@ -1,6 +1,7 @@
 """What a developer does, in the order of a working day; each task is one call into a package."""
 
 import os
+from functools import partial
 from pathlib import Path
 
 from invoke.context import Context
@@ -111,7 +112,7 @@ def config(c: Context, json: bool = False) -> None:
 @task(help={"to": "stop after this migration (an ID or its unique beginning)"})
 def migrate(c: Context, to: str = "") -> None:
     """Apply the pending migrations."""
-    finish(db_cli.main(["migrate", *flags(to=to)]))
+    finish(commands.change_schema(ROOT, partial(db_cli.main, ["migrate", *flags(to=to)])))
 
 
 @task(
@@ -124,7 +125,8 @@ def migrate(c: Context, to: str = "") -> None:
 )
 def revert(c: Context, steps: str = "", to: str = "", all: bool = False, yes: bool = False) -> None:
     """Take the newest migration back."""
-    finish(db_cli.main(["revert", *flags(steps=steps, to=to, all=all, yes=yes)]))
+    back = ["revert", *flags(steps=steps, to=to, all=all, yes=yes)]
+    finish(commands.change_schema(ROOT, partial(db_cli.main, back)))
 
 
 @task(help={"json": "print JSON"})

@@ -96,12 +96,17 @@ def test_another_stack_is_never_written_to(make_checkout: Callable[..., Checkout
     (copy.root / ".env").write_text(ours.settings())
 
     refused = copy.inv("up", "--no-api", "--backend", "embedded")
+    closed = [
+        copy.inv(*command) for command in (["migrate"], ["revert", "--all", "--yes"], ["psql"], ["redis-cli"])
+    ]
     untouched = ours.status()["migrations"]["pending"]
     mended = copy.up("--no-api", "--backend", "embedded", "--reassign-ports")
 
     assert refused.returncode == 1
     assert ours.status()["identity"] in refused.stderr
     assert "not this stack's" in refused.stderr
+    assert [1] * 4 == [each.returncode for each in closed]
+    assert all("belongs to another checkout" in each.stderr for each in closed)
     assert untouched == ["001_foundation", "002_membership"]
     assert "using" in mended
     assert ours.status()["migrations"]["pending"] == untouched

@@ -201,9 +201,15 @@ def test_backends_do_not_mix(checkout: Checkout) -> None:
 
     failed = checkout.inv("up", "--backend", "external")
 
+    (checkout.root / ".sherpa" / "stack.json").unlink()
+    unseen = checkout.inv("up", "--backend", "external")
+
     assert failed.returncode == 1
     assert "runs with the embedded backend (postgres, redis)" in failed.stderr
     assert "uv run inv down && uv run inv up --backend external" in failed.stderr
+    assert unseen.returncode == 1
+    assert "answer, but not by the external backend" in unseen.stderr
+    assert "was up already, and nothing was changed (backend: embedded)" in checkout.up("--no-api")
 
 
 def test_absent_docker_is_an_error_when_asked_for(checkout: Checkout) -> None:

@@ -6,7 +6,8 @@ import pytest
 
 from sherpa.config import load
 from sherpa.devstack.backends import choice, docker
-from sherpa.devstack.backends.backend import BackendName
+from sherpa.devstack.backends.backend import BackendName, ServiceState
+from sherpa.devstack.backends.embedded import EmbeddedBackend
 from sherpa.devstack.errors import StackError
 from sherpa.devstack.stack import Service, Stack, StackSettings
 
@@ -55,6 +56,26 @@ def test_keeps_what_holds_the_data(tmp_path: Path) -> None:
     made = choice.choose(stack(tmp_path), "auto", BackendName.EMBEDDED)
 
     assert (made.backend.name, made.why) == (BackendName.EMBEDDED, "as before")
+
+
+@pytest.mark.usefixtures("with_docker")
+def test_keeps_what_was_asked_for_once(tmp_path: Path) -> None:
+    """Servers of one's own, asked for by name, are not replaced by empty ones."""
+    made = choice.choose(stack(tmp_path), "auto", BackendName.EXTERNAL)
+
+    assert (made.backend.name, made.why) == (BackendName.EXTERNAL, "as before")
+
+
+@pytest.mark.usefixtures("with_docker")
+def test_data_outlives_the_note_of_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where the note of the backend was lost, the embedded servers' data is not left behind."""
+    monkeypatch.setattr(
+        EmbeddedBackend, "states", lambda _: {Service.POSTGRES: ServiceState(Service.POSTGRES, "stopped")}
+    )
+
+    made = choice.choose(stack(tmp_path), "auto", None)
+
+    assert (made.backend.name, made.why) == (BackendName.EMBEDDED, "its data is here")
 
 
 @pytest.mark.usefixtures("without_docker")

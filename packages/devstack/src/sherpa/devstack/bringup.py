@@ -19,6 +19,7 @@ from sherpa.devstack.ownership import (
     is_ours,
     require_distinct_ports,
     require_none,
+    require_run_by,
 )
 from sherpa.devstack.probe import Answer, ApiAnswer, ask_servers
 from sherpa.devstack.progress import Progress
@@ -102,7 +103,8 @@ def _converge(stack: Stack, request: Request, progress: Progress) -> Outcome:
     answers = asyncio.run(ask_servers(stack))
     choice = _choose(stack, request, answers)
     _require_free_ports(stack, choice, answers, request)
-    memory.remember(stack.root, choice.backend.name)
+    if stack.local:
+        memory.remember(stack.root, choice.backend.name)
     missing = [service for service, answer in answers.items() if not answer.reachable]
     if missing:
         answers = servers.start(stack, choice, missing, progress)
@@ -124,9 +126,12 @@ def _converge(stack: Stack, request: Request, progress: Progress) -> Outcome:
 def _choose(stack: Stack, request: Request, answers: Mapping[Service, Answer]) -> Choice:
     """Keep the backend that everything runs with, without asking Docker anything; else choose."""
     had = memory.recall(stack.root)
-    if had and request.backend in {AUTO, had} and all(is_ours(stack, each, had) for each in answers.values()):
-        return Choice(BACKENDS[had](stack), "as before")
-    return choose(stack, request.backend, had)
+    keeps = had if stack.local and request.backend in {AUTO, had} else None
+    if keeps and all(is_ours(stack, each, keeps) for each in answers.values()):
+        return Choice(BACKENDS[keeps](stack), "as before")
+    choice = choose(stack, request.backend, had)
+    require_run_by(choice.backend, stack, answers.values())
+    return choice
 
 
 def _require_free_ports(

@@ -20,6 +20,7 @@ from sherpa.devstack.backends.choice import NAMES
 from sherpa.devstack.bringup import Request, bring_up
 from sherpa.devstack.doctor import examination
 from sherpa.devstack.errors import StackError
+from sherpa.devstack.guard import require_own, require_own_database
 from sherpa.devstack.ownership import api_conflict, require_none
 from sherpa.devstack.probe import Verdict, ask_servers
 from sherpa.devstack.progress import Progress
@@ -57,6 +58,16 @@ def logs(root: Path, service: str | None = None, *, follow: bool = False) -> int
 def serve(root: Path, *, reload: bool = False) -> int:
     """Run the API in the foreground until it is interrupted; a background one makes room."""
     return _guarded(lambda: _serve(root, reload=reload))
+
+
+def change_schema(root: Path, change: Callable[[], int]) -> int:
+    """Run a command that changes the schema, unless it is another checkout's; return its exit code."""
+
+    def guarded() -> int:
+        require_own_database(root)
+        return change()
+
+    return _guarded(guarded)
 
 
 def psql(root: Path, command: str | None = None) -> int:
@@ -98,6 +109,7 @@ def _logs(root: Path, services: list[Service], *, follow: bool) -> int:
 
 def _serve(root: Path, *, reload: bool) -> int:
     stack = read_stack(root)
+    require_own_database(root)
     background = ApiProcess(root)
     if background.stop(stop_seconds(stack)):
         print("The API that ran in the background was stopped.")
@@ -107,8 +119,10 @@ def _serve(root: Path, *, reload: bool) -> int:
 
 def _client(root: Path, service: Service, command: Callable[[Backend], Command]) -> int:
     stack = read_stack(root)
+    answer = asyncio.run(ask_servers(stack))[service]
+    require_own(stack, answer)
     code = _foreground(command(report.present_backend(stack)))
-    if code and asyncio.run(ask_servers(stack))[service].verdict is Verdict.SILENT:
+    if code and answer.verdict is Verdict.SILENT:
         print("What starts it: uv run inv up", file=sys.stderr)
     return code
 

@@ -57,6 +57,19 @@ def is_ours(stack: Stack, answer: Answer, backend: BackendName) -> bool:
     return answer.identity == stack.identity or not is_identity(answer.identity)
 
 
+def require_run_by(backend: Backend, stack: Stack, answers: Iterable[Answer]) -> None:
+    """Raise StackError when servers answer as this stack's, and it is not this backend that runs them.
+
+    They are the other one's, which can't be seen now: Docker is away, or the note of it was lost.
+    """
+    names = [answer.service for answer in answers if answer.identity == stack.identity]
+    if names and not all(backend.states()[name].running for name in names):
+        raise StackError(
+            f"This stack's {' and '.join(names)} answer, but not by the {backend.name} backend.",
+            remedy="Stop them first, with Docker started if they are in it: uv run inv down",
+        )
+
+
 def conflict(stack: Stack, answer: Answer, backend: Backend) -> Conflict | None:
     """What keeps us from using or starting this server, if anything does.
 

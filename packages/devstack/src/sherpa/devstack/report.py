@@ -70,7 +70,7 @@ def describe(root: Path) -> Description:
 def present_backend(stack: Stack) -> Backend:
     """The backend that holds the stack's data, or the one that the next `up` would choose."""
     had = memory.recall(stack.root)
-    return BACKENDS[had](stack) if had else choose(stack, AUTO, None).backend
+    return BACKENDS[had](stack) if had and stack.local else choose(stack, AUTO, None).backend
 
 
 def as_json(description: Description) -> str:

@@ -1,5 +1,6 @@
 """Which backend a stack gets, and why: what was asked for, else what it had before, else what is there."""
 
+import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final
@@ -48,11 +49,21 @@ def _name(stack: Stack, wanted: str, had: BackendName | None) -> tuple[BackendNa
         return BackendName(wanted), "as asked for"
     if not stack.local:
         return BackendName.EXTERNAL, "DATABASE_URL and REDIS_URL name other hosts"
-    if had in {BackendName.DOCKER, BackendName.EMBEDDED}:
+    if had:
         return had, "as before"
+    if _has_embedded_data(stack):
+        return BackendName.EMBEDDED, "its data is here"
     if absence := docker.absence():
         return BackendName.EMBEDDED, absence
     return BackendName.DOCKER, "its daemon answers and Compose is there"
+
+
+def _has_embedded_data(stack: Stack) -> bool:
+    """The note of which backend it was may be lost; the data says it, too."""
+    # Where no embedded server can run, none has left anything.
+    with contextlib.suppress(StackError):
+        return any(each.state != "absent" for each in EmbeddedBackend(stack).states().values())
+    return False
 
 
 def _docker_is_away(absence: str, had: BackendName | None) -> StackError:
