@@ -1,6 +1,7 @@
 """PostgreSQL and Redis come and go under a process that serves: it says so, and recovers by itself."""
 
 import asyncio
+import contextlib
 import signal
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -38,13 +39,16 @@ def test_frozen_postgresql_does_not_hold_probes(start: Any, product: Any, server
     family = [postmaster, *postmaster.children(recursive=True)]
 
     for process in family:
-        process.suspend()
+        with contextlib.suppress(psutil.NoSuchProcess):
+            process.suspend()
     try:
         with ThreadPoolExecutor(30) as probes:
             answers = list(probes.map(served.ask, ["/health/ready"] * 60))
     finally:
         for process in family:
-            process.resume()
+            # One that was ending when it was frozen is gone as soon as the postmaster sees it.
+            with contextlib.suppress(psutil.NoSuchProcess):
+                process.resume()
 
     assert {(503, "down")} == {
         (answer.status, answer.json["checks"]["postgresql"]["status"]) for answer in answers
