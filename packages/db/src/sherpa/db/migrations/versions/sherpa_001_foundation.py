@@ -37,7 +37,8 @@ BEGIN
             IF left(SQLSTATE, 2) IN ('40', '53', '55', '57') THEN
                 RAISE;
             END IF;
-            RAISE NOTICE 'extension % is left out: %', extension, SQLERRM;
+            -- Without the folders of the server's installation: who reads this can't change them.
+            RAISE NOTICE 'extension % is left out: %', extension, regexp_replace(SQLERRM, '"/[^"]*/', '"');
         END;
     END LOOP;
 END
