@@ -42,7 +42,7 @@ class Others:
     def are_named_in(self, checkout: Checkout) -> None:
         """Write a `.env` that leads to them."""
         (checkout.root / ".env").write_text(
-            f"ENVIRONMENT=development\nHOST=127.0.0.1\nPORT={ports.any_free()}\n"
+            f"ENVIRONMENT=development\nSHUTDOWN_DRAIN_SECONDS=0\nHOST=127.0.0.1\nPORT={ports.any_free()}\n"
             f"DATABASE_URL=postgresql://them:theirs@{ELSEWHERE}:{self.postgres.port}/postgres\n"
             f"REDIS_URL=redis://{ELSEWHERE}:{self.redis.port}/0\n"
         )

@@ -3,7 +3,10 @@
 import os
 import re
 import socket
-from collections.abc import Callable
+import socketserver
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -17,6 +20,21 @@ def port_of(checkout: Checkout, variable: str, file: str = ".env") -> int:
     port = envfile.port_in((checkout.root / file).read_text(), variable)
     assert port
     return port
+
+
+class Stranger(socketserver.TCPServer):
+    """A server that hangs up on whoever calls."""
+
+    allow_reuse_address = True
+
+
+@contextmanager
+def stranger(port: int) -> Iterator[None]:
+    """Have a port as somebody else: who merely listens and keeps silent is waited for, for seconds."""
+    with Stranger(("127.0.0.1", port), socketserver.BaseRequestHandler) as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,)).start()
+        yield
+        server.shutdown()
 
 
 def test_first_up_finds_free_ports(checkout: Checkout) -> None:
@@ -44,7 +62,7 @@ def test_port_taken_since_is_an_error(checkout: Checkout) -> None:
     before = checkout.settings()
     port = port_of(checkout, "DATABASE_URL")
 
-    with socket.create_server(("127.0.0.1", port)):
+    with stranger(port):
         failed = checkout.inv("up", "--no-api")
         untouched = checkout.settings()
         mended = checkout.up("--no-api", "--reassign-ports")
@@ -179,7 +197,7 @@ def test_environment_is_named_as_the_source(checkout: Checkout, port: int) -> No
     """A DATABASE_URL of the shell that leads to somebody's port is told to come from there."""
     checkout.up("--no-api")
 
-    with socket.create_server(("127.0.0.1", port)):
+    with stranger(port):
         failed = checkout.inv(
             "up", "--no-api", environment={"DATABASE_URL": f"postgresql://u:secret@127.0.0.1:{port}/d"}
         )
