@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import asyncpg
 import pytest
@@ -18,15 +19,17 @@ from sherpa.devstack.harness.worker import PostgresCluster
 
 TEMPLATE = '''"""Made up for a test."""
 
-from sherpa.db.migrations.sql import sql_migration
+from sherpa.db.migrations.migration import Irreversible, Migration
 
 ID = "{id}"
 VERSION = "1.38.0"
 DESCRIPTION = "made up"
 
+FORWARDS = {forwards!r}
 
-async def forwards():
-    return sql_migration(ID, DESCRIPTION, forwards="""{forwards}""", backwards="""{backwards}""")
+BACKWARDS = {backwards!r}
+
+forwards = Migration(ID, DESCRIPTION, forwards=FORWARDS, backwards=BACKWARDS, {options})
 '''
 
 type WriteMigration = Callable[..., Path]
@@ -73,14 +76,15 @@ def folder(tmp_path: Path) -> Path:
 
 @pytest.fixture
 def write_migration(folder: Path) -> WriteMigration:
-    """Return a function that writes a migration: its ID, and its SQL both ways (a table unless given)."""
+    """Return a function that writes a migration: its ID, both ways (a table unless given), options."""
 
-    def write(migration_id: str, forwards: str = "", backwards: str = "") -> Path:
+    def write(migration_id: str, forwards: Any = "", backwards: Any = "", **options: object) -> Path:
         table = f"t{migration_id}"
         text = TEMPLATE.format(
             id=migration_id,
             forwards=forwards or f"CREATE TABLE {table} ()",
             backwards=backwards or f"DROP TABLE {table}",
+            options=", ".join(f"{name}={value!r}" for name, value in options.items()),
         )
         path = folder / f"sherpa_{migration_id}.py"
         path.write_text(text)

@@ -11,7 +11,7 @@ from sherpa.db.migrations.errors import (
     UnknownMigrationError,
 )
 from sherpa.db.migrations.files import complete, list_files
-from sherpa.db.migrations.migration import load
+from sherpa.db.migrations.loading import load
 
 type WriteMigration = Callable[..., Path]
 
@@ -82,19 +82,32 @@ def test_unknown_id_lists_the_known(wanted: str) -> None:
     ("old", "new", "fact"),
     [
         ('ID = "001_a"', 'ID = "001_b"', "says ID = '001_b'"),
-        ("return sql_migration(ID, DESCRIPTION, ", "return dict(", "must return a MigrationManager"),
-        ("return sql_migration(ID,", "return sql_migration('002_b',", "must carry '001_a'"),
-        ("async def forwards", "async def something", "cannot be called.*forwards"),
-        ("import sql_migration", "import nonsense", "cannot be imported"),
-        (
-            "return sql_migration(",
-            "raise ValueError('bad day')\n    return sql_migration(",
-            "cannot be called.*bad day",
-        ),
+        ("forwards = Migration(", "forwards = dict(a=", "cannot be imported"),
+        ("forwards = Migration(ID,", "forwards = Migration('002_b',", r"Migration\('002_b', …\)"),
+        ("forwards = Migration", "something = Migration", "`forwards` must be a Migration, not None"),
+        ("import Irreversible, Migration", "import nonsense", "cannot be imported"),
+        ("forwards = Migration(", "raise ValueError('bad day')\nforwards = Migration(", "bad day"),
+        ("FORWARDS = 'CREATE TABLE t001_a ()'", 'FORWARDS = " "', "forwards is empty"),
+        ("BACKWARDS = 'DROP TABLE t001_a'", "BACKWARDS = None", "backwards is empty"),
+        ("'DROP TABLE t001_a'", "''\nBACKWARDS = Irreversible(' ')", "backwards is empty"),
+        ("FORWARDS = 'CREATE TABLE t001_a ()'", 'FORWARDS = Irreversible("no")', "forwards is empty"),
+        ("BACKWARDS, )", "BACKWARDS, transaction=False)", "must be a tuple of single statements"),
     ],
-    ids=["other ID", "no manager", "other manager", "no forwards", "bad import", "forwards fails"],
+    ids=[
+        "other ID",
+        "wrong call",
+        "other migration",
+        "no migration",
+        "bad import",
+        "failing import",
+        "nothing forwards",
+        "no way back",
+        "no reason",
+        "no way there",
+        "script without transaction",
+    ],
 )
-async def test_malformed_file_is_refused(
+def test_malformed_file_is_refused(
     old: str, new: str, fact: str, folder: Path, write_migration: WriteMigration
 ) -> None:
     """A file that does not say what the runner needs is an error that names the file and what is missing."""
@@ -102,44 +115,6 @@ async def test_malformed_file_is_refused(
     path.write_text(path.read_text().replace(old, new))
 
     with pytest.raises(BrokenMigrationError, match=fact) as broken:
-        await load(list_files(folder)[0])
+        load(list_files(folder)[0])
 
     assert str(path) in str(broken.value)
-
-
-@pytest.mark.parametrize("missing", ["add_raw", "add_raw_backwards"])
-async def test_both_ways_are_needed(missing: str, folder: Path, write_migration: WriteMigration) -> None:
-    """A migration without a way there or a way back is refused."""
-    path = write_migration("001_a")
-    present = {"add_raw": "add_raw_backwards", "add_raw_backwards": "add_raw"}[missing]
-    path.write_text(_BY_HAND.format(calls=f"manager.{present}(step)"))
-
-    with pytest.raises(BrokenMigrationError, match="needs steps both ways"):
-        await load(list_files(folder)[0])
-
-
-async def test_piccolos_own_operations_are_refused(folder: Path, write_migration: WriteMigration) -> None:
-    """A migration that Piccolo generated is refused: its way back of a table is DROP CASCADE."""
-    path = write_migration("001_a")
-    calls = "manager.drop_table('A', 'a'); manager.add_raw(step); manager.add_raw_backwards(step)"
-    path.write_text(_BY_HAND.format(calls=calls))
-
-    with pytest.raises(BrokenMigrationError, match="raw steps alone"):
-        await load(list_files(folder)[0])
-
-
-_BY_HAND = """
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-ID = "001_a"
-
-
-async def step():
-    pass
-
-
-async def forwards():
-    manager = MigrationManager(migration_id=ID, app_name="sherpa", description="by hand")
-    {calls}
-    return manager
-"""

@@ -1,80 +1,66 @@
-"""A migration file, read: its steps both ways, checked to be what the runner can do in one transaction.
+"""What a migration file says: SQL both ways, and how it is to be run. Knows no Piccolo until Piccolo asks."""
 
-The file's `forwards()` returns Piccolo's MigrationManager. That is looked at by its shape alone, so that this
-module does not import Piccolo.
-"""
-
-import dataclasses
-import importlib.util
-from collections.abc import Callable, Coroutine
+from collections.abc import Sequence
 from dataclasses import dataclass
-from types import ModuleType
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
-from sherpa.db.migrations.errors import BrokenMigrationError
-from sherpa.db.migrations.files import APP_NAME, MigrationFile
+import asyncpg
 
-type RunStep = Callable[[], Coroutine[Any, Any, None]]
+from sherpa.db.migrations.events import Direction, Report
+
+
+@dataclass(frozen=True, slots=True)
+class Irreversible:
+    """In the place of a way back: there is none, and why. `revert` stops before such a migration."""
+
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Run:
+    """What code needs that is run as part of a migration; `connection` is the runner's one session."""
+
+    connection: asyncpg.Connection
+    migration_id: str
+    direction: Direction
+    report: Report
+
+
+class Work(Protocol):
+    """Code in the place of SQL, for what SQL alone can't say.
+
+    Called once in the runner's transaction; or, where the migration has `transaction=False`, without one:
+    then it may be called again after a crash.
+    """
+
+    async def __call__(self, run: Run) -> None:
+        """Do it."""
+
+
+type Way = str | Sequence[str] | Work
+"""A script of any number of statements; or single statements, each run by itself; or code."""
 
 
 @dataclass(frozen=True, slots=True)
 class Migration:
-    """What one migration does forwards, and backwards (at least one step each)."""
+    """One step of the schema's history, there and back. A file binds it to the name `forwards`.
+
+    `transaction=False` is for what PostgreSQL refuses inside a transaction, as CREATE INDEX CONCURRENTLY:
+    each way is then a tuple of single statements (or code), and each of them must be one that may run twice.
+    `lock_timeout_seconds` and `statement_timeout_seconds` take the place of the runner's own (0: no limit).
+    """
 
     id: str
-    forwards: tuple[RunStep, ...]
-    backwards: tuple[RunStep, ...]
-
-
-class _Manager(Protocol):
-    """The part of Piccolo's MigrationManager that we use."""
-
-    migration_id: str
-    app_name: str
     description: str
-    raw: list[RunStep]
-    raw_backwards: list[RunStep]
+    forwards: Way
+    backwards: Way | Irreversible
+    transaction: bool = True
+    lock_timeout_seconds: float | None = None
+    statement_timeout_seconds: float | None = None
 
+    async def __call__(self) -> Any:  # noqa: ANN401 (Piccolo's MigrationManager, a type not to be imported here)
+        """Answer Piccolo's own command, which calls the `forwards` of each file for a MigrationManager."""
+        # Importing Piccolo takes longer than most migrations: only its own command pays for it.
+        from sherpa.db.migrations.piccolo import manager_of  # noqa: PLC0415
 
-async def load(file: MigrationFile) -> Migration:
-    """Import the file and read its steps; raise `BrokenMigrationError` when it is not what we can run."""
-    module = _import(file)
-    if getattr(module, "ID", None) != file.id:
-        raise BrokenMigrationError(
-            f"{file.path} says ID = {getattr(module, 'ID', None)!r}, "
-            f"its name says {file.id!r}: make them the same."
-        )
-    try:
-        manager = await module.forwards()
-    except Exception as error:
-        raise BrokenMigrationError(f"{file.path}: forwards() cannot be called: {error!r}.") from error
-    if not dataclasses.is_dataclass(manager) or isinstance(manager, type):
-        raise BrokenMigrationError(
-            f"{file.path}: forwards() must return a MigrationManager, not {manager!r}."
-        )
-    return _read_steps(file, cast("_Manager", manager))
-
-
-def _read_steps(file: MigrationFile, manager: _Manager) -> Migration:
-    bare = dataclasses.replace(cast("Any", manager), raw=[], raw_backwards=[])
-    if bare != type(manager)(migration_id=file.id, app_name=APP_NAME, description=manager.description):  # type: ignore[call-arg]
-        raise BrokenMigrationError(
-            f"{file.path}: its MigrationManager must carry {file.id!r}, {APP_NAME!r} and raw steps alone: "
-            f"build it by sql_migration()."
-        )
-    if not manager.raw or not manager.raw_backwards:
-        raise BrokenMigrationError(f"{file.path} needs steps both ways: add_raw() and add_raw_backwards().")
-    return Migration(file.id, tuple(manager.raw), tuple(manager.raw_backwards))
-
-
-def _import(file: MigrationFile) -> ModuleType:
-    """Run the file as a module of its own name, kept out of `sys.modules`."""
-    spec = importlib.util.spec_from_file_location(f"{__package__}.versions.{file.path.stem}", file.path)
-    if spec is None or spec.loader is None:
-        raise BrokenMigrationError(f"{file.path} cannot be imported.")
-    module = importlib.util.module_from_spec(spec)
-    try:
-        spec.loader.exec_module(module)
-    except Exception as error:
-        raise BrokenMigrationError(f"{file.path} cannot be imported: {error!r}.") from error
-    return module
+        return manager_of(self)

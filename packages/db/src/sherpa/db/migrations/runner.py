@@ -18,12 +18,13 @@ from sherpa.db.migrations.errors import (
     TargetError,
 )
 from sherpa.db.migrations.events import Direction, Report, Step, ignore
-from sherpa.db.migrations.failure import explain
+from sherpa.db.migrations.failure import explain, point_at
 from sherpa.db.migrations.files import VERSIONS, MigrationFile, complete, list_files
 from sherpa.db.migrations.history import forget, record
+from sherpa.db.migrations.loading import load
 from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS, acquire_lock, require_lock
-from sherpa.db.migrations.migration import Migration, load
-from sherpa.db.migrations.session import open_session, pin
+from sherpa.db.migrations.migration import Irreversible, Migration, Run, Way
+from sherpa.db.migrations.session import open_session
 from sherpa.db.migrations.status import Status, check_history, read_status
 
 _TRANSACTION = "SELECT pg_current_xact_id()::text"
@@ -124,21 +125,23 @@ async def _run_all(
 ) -> tuple[Step, ...]:
     by_id = {file.id: file for file in files}
     # All files are read before the first runs: a broken one leaves nothing half-done.
-    migrations = [await load(by_id[migration_id]) for migration_id in chosen]
+    migrations = [load(by_id[migration_id]) for migration_id in chosen]
     done = []
     for migration in migrations:
-        step = await _run(connection, migration, direction)
+        step = await _run(connection, migration, direction, report)
         report(step)
         done.append(step)
     return tuple(done)
 
 
-async def _run(connection: asyncpg.Connection, migration: Migration, direction: Direction) -> Step:
+async def _run(
+    connection: asyncpg.Connection, migration: Migration, direction: Direction, report: Report
+) -> Step:
     started = time.monotonic()
     try:
         async with connection.transaction():
             await require_lock(connection)
-            await _run_steps(connection, migration, direction)
+            await _run_steps(Run(connection, migration.id, direction, report), migration)
     except MigrationError:
         raise
     except Exception as error:
@@ -146,18 +149,38 @@ async def _run(connection: asyncpg.Connection, migration: Migration, direction: 
     return Step(migration.id, direction, time.monotonic() - started)
 
 
-async def _run_steps(connection: asyncpg.Connection, migration: Migration, direction: Direction) -> None:
+async def _run_steps(run: Run, migration: Migration) -> None:
+    connection = run.connection
     before = await connection.fetchval(_TRANSACTION)
-    with pin(connection):
-        for run in migration.forwards if direction == "forwards" else migration.backwards:
-            await run()
+    await _go(run, migration.forwards if run.direction == "forwards" else migration.backwards)
     if before != await connection.fetchval(_TRANSACTION):
         raise BrokenMigrationError(
             f"{migration.id} ended the runner's transaction by a COMMIT or ROLLBACK of its own. "
             f"What it did before that may stay, and is not recorded: undo it by hand, take the COMMIT out, "
             f"run the command again."
         )
-    await (record if direction == "forwards" else forget)(connection, migration.id)
+    await (record if run.direction == "forwards" else forget)(connection, migration.id)
+
+
+async def _go(run: Run, way: Way | Irreversible) -> None:
+    match way:
+        case Irreversible(reason):
+            raise BrokenMigrationError(f"{run.migration_id} has no way back: {reason}")
+        case str():
+            await _execute(run.connection, way)
+        case Sequence():
+            for statement in way:
+                await _execute(run.connection, statement)
+        case _:
+            await way(run)
+
+
+async def _execute(connection: asyncpg.Connection, script: str) -> None:
+    try:
+        await connection.execute(script)
+    except asyncpg.PostgresError as error:
+        point_at(error, script)
+        raise
 
 
 def _explain(

@@ -1,8 +1,7 @@
 """The one session that a run works on: opened with errors that say what to do, closed whatever happens."""
 
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager, suppress
-from contextvars import ContextVar
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager, suppress
 
 import asyncpg
 
@@ -24,8 +23,6 @@ _CHECK_INTERVAL = "500ms"
 
 # A server that hangs must not keep whoever presses Ctrl-C.
 _CLOSE_SECONDS = 5.0
-
-_pinned: ContextVar[asyncpg.Connection | None] = ContextVar("migration_session", default=None)
 
 
 @asynccontextmanager
@@ -52,21 +49,6 @@ async def open_session(
         connection.remove_log_listener(tell)
         with suppress(TimeoutError):  # it is ended all the same
             await connection.close(timeout=_CLOSE_SECONDS)
-
-
-@contextmanager
-def pin(connection: asyncpg.Connection) -> Iterator[None]:
-    """Make every migration that runs inside the block use this session."""
-    token = _pinned.set(connection)
-    try:
-        yield
-    finally:
-        _pinned.reset(token)
-
-
-def pinned() -> asyncpg.Connection | None:
-    """Return the session of the run that we are inside, if any."""
-    return _pinned.get()
 
 
 async def _connect(settings: DatabaseSettings) -> asyncpg.Connection:

@@ -9,9 +9,7 @@ Way back: drops both tables with the rows in them, and those extensions that thi
 (they carry its mark as their comment). An extension that was there before stays as it was.
 """
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from sherpa.db.migrations.sql import sql_migration
+from sherpa.db.migrations.migration import Migration
 
 ID = "001_foundation"
 VERSION = "1.38.0"
@@ -95,7 +93,4 @@ END
 $$;
 """
 
-
-async def forwards() -> MigrationManager:
-    """Describe this migration, both ways."""
-    return sql_migration(ID, DESCRIPTION, forwards=FORWARDS, backwards=BACKWARDS)
+forwards = Migration(ID, DESCRIPTION, forwards=FORWARDS, backwards=BACKWARDS)

@@ -7,9 +7,7 @@ Locks: everything is created new. The foreign key takes SHARE ROW EXCLUSIVE on m
 Way back: drops both tables with the rows in them, billing_history first because it refers to memberships.
 """
 
-from piccolo.apps.migrations.auto.migration_manager import MigrationManager
-
-from sherpa.db.migrations.sql import sql_migration
+from sherpa.db.migrations.migration import Migration
 
 ID = "002_membership"
 VERSION = "1.38.0"
@@ -66,7 +64,4 @@ DROP TABLE billing_history;
 DROP TABLE memberships;
 """
 
-
-async def forwards() -> MigrationManager:
-    """Describe this migration, both ways."""
-    return sql_migration(ID, DESCRIPTION, forwards=FORWARDS, backwards=BACKWARDS)
+forwards = Migration(ID, DESCRIPTION, forwards=FORWARDS, backwards=BACKWARDS)
