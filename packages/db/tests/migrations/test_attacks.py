@@ -23,7 +23,8 @@ type Start = Callable[..., subprocess.Popen[str]]
 MIGRATE_FOLDER = """
 import functools, pathlib, sys
 from sherpa.db import cli
-cli.migrate = functools.partial(cli.migrate, folder=pathlib.Path(sys.argv[1]))
+from sherpa.db.commands import migrate as command
+command.migrate = functools.partial(command.migrate, folder=pathlib.Path(sys.argv[1]))
 sys.exit(cli.main(["migrate"]))
 """
 SLOW = "CREATE TABLE begun (); SELECT pg_sleep(600)"

@@ -5,6 +5,8 @@ import math
 
 from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS
 
+_FLAGS_WITH_A_MODULE = ("baseline", "dry_run", "repair", "check")
+
 
 def parser() -> argparse.ArgumentParser:
     """Return what reads the commands and their arguments."""
@@ -35,6 +37,15 @@ def parser() -> argparse.ArgumentParser:
     listing = commands.add_parser("migrations", help="list the applied and the pending migrations")
     listing.add_argument("--json", action="store_true", help="print JSON")
     return reader
+
+
+def module_of(arguments: argparse.Namespace) -> str:
+    """Return the name of the module in `sherpa.db.commands` that does what is asked.
+
+    A flag that makes another thing of a command has a module of its own, called as the flag.
+    """
+    flags = (flag for flag in _FLAGS_WITH_A_MODULE if getattr(arguments, flag, None))
+    return next(flags, arguments.command)
 
 
 def _positive(text: str) -> int:

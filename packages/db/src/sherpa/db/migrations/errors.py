@@ -60,3 +60,11 @@ class AmbiguousMigrationError(TargetError):
         self.wanted = wanted
         self.candidates = tuple(candidates)
         super().__init__(f"{wanted!r} may be any of {', '.join(candidates)}: write more of the ID.")
+
+
+class IrreversibleError(MigrationError):
+    """A migration on the way back has none; nothing was reverted."""
+
+
+class DriftError(MigrationError):
+    """The database's schema is not the one that is declared."""

@@ -1,0 +1,59 @@
+"""What the commands write for people, and what they ask them; a reader who has left stops no work."""
+
+import os
+import sys
+from collections.abc import Sequence
+
+from sherpa.db.migrations.events import Event, Notice, Step, Waited, Waiting
+
+
+def say(text: str) -> None:
+    """Write a line to stdout; raise OSError when it is lost, but not when nobody reads any more."""
+    if sys.stdout is None:  # started with `>&-`
+        return
+    try:
+        sys.stdout.write(f"{text}\n")
+        sys.stdout.flush()
+    except OSError as error:
+        # Python itself would fail at the end, when it writes what it still has.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if not isinstance(error, BrokenPipeError):  # `... | head` misses the rest, but the work goes on
+            raise
+
+
+def complain(fault: object) -> None:
+    """Write a fault to stderr."""
+    sys.stderr.write(f"{fault}\n")
+
+
+def can_ask() -> bool:
+    """Tell whether somebody at a terminal can answer."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
+def is_confirmed(question: str) -> bool:
+    """Ask at the terminal; only a yes is one."""
+    try:
+        return input(f"{question} [y/N] ").strip().lower() in {"y", "yes"}
+    except EOFError:
+        return False
+
+
+def report(event: Event) -> None:
+    """Write a line on what a runner tells while it works."""
+    match event:
+        case Step(migration_id, direction, seconds):
+            verb = "applied" if direction == "forwards" else "reverted"
+            say(f"{migration_id:<32} {verb:<8} {seconds * 1000:8.1f} ms")
+        case Waiting(holder):
+            say(f"Waiting: another runner is migrating this database ({holder}).")
+        case Waited(seconds):
+            say(f"Waited {seconds:.1f} s for it.")
+        case Notice(text):
+            say(f"  notice: {text}")
+
+
+def count(what: Sequence[object], done: str) -> str:
+    """Say how many migrations were done so; nothing when there is none."""
+    plural = "" if len(what) == 1 else "s"
+    return f"{len(what)} migration{plural} {done}" if what else ""
