@@ -18,9 +18,13 @@ _QUERY: Final = Path(__file__).with_suffix(".sql").read_text(encoding="utf-8")
 
 @dataclass(frozen=True, slots=True)
 class Fact:
-    """One object of the schema: its kind, the relation it belongs to (if any), its name, and all about it."""
+    """One object: its kind, the schema and the relation it belongs to (if any), its name, and all about it.
+
+    Names are written in full and quoted where SQL needs it.
+    """
 
     kind: str
+    schema: str | None
     relation: str | None
     name: str
     facts: str
@@ -35,6 +39,11 @@ class Snapshot:
 
     facts: tuple[Fact, ...]
 
+    def __post_init__(self) -> None:
+        # Here, and not by the server: its order depends on the database's collation.
+        in_order = sorted(self.facts, key=lambda fact: (fact.kind, fact.name, fact.facts))
+        object.__setattr__(self, "facts", tuple(in_order))
+
     @property
     def digest(self) -> str:
         """A short text that two snapshots share when they are equal."""
@@ -43,6 +52,25 @@ class Snapshot:
     def without(self, tables: Collection[str]) -> "Snapshot":
         """Return the snapshot without these tables ("schema.table") and what belongs to them."""
         return Snapshot(tuple(fact for fact in self.facts if fact.relation not in tables))
+
+    def within(self, schema: str) -> "Snapshot":
+        """Return what stands in this schema (quoted where SQL needs it), without the schema itself."""
+        return Snapshot(tuple(fact for fact in self.facts if fact.schema == schema))
+
+    def renamed(self, old: str, new: str) -> "Snapshot":
+        """Return the snapshot with `new` in the place of `old`, a word that must not be part of another."""
+        return Snapshot(
+            tuple(
+                Fact(
+                    fact.kind,
+                    fact.schema and fact.schema.replace(old, new),
+                    fact.relation and fact.relation.replace(old, new),
+                    fact.name.replace(old, new),
+                    fact.facts.replace(old, new),
+                )
+                for fact in self.facts
+            )
+        )
 
     def as_json(self) -> list[dict[str, str]]:
         """Return the facts as JSON has them: a list of objects with kind, name and facts."""

@@ -1,33 +1,33 @@
--- Every fact of a schema, as rows (kind, relation, name, facts): `relation` is the table that the object belongs
--- to, if any; `name` tells it apart within its kind; `facts` is everything else about it. To be run with an empty
--- search path: only then is every name written in full, and equal schemas read the same.
+-- Every fact of a schema, as rows (kind, schema, relation, name, facts): `relation` is the table that the object
+-- belongs to, if any; `name` tells it apart within its kind; `facts` is everything else about it. To be run with an
+-- empty search path: only then is every name written in full, and equal schemas read the same.
 WITH
 brought AS ( -- what an extension brought counts as the extension alone
     SELECT classid, objid FROM pg_depend WHERE deptype = 'e'
 ),
 own_schema AS (
-    SELECT oid, nspname FROM pg_namespace
+    SELECT oid, nspname, quote_ident(nspname) AS full_name FROM pg_namespace
     WHERE nspname !~ '^pg_' AND nspname <> 'information_schema'
       AND ('pg_namespace'::regclass::oid, oid) NOT IN (SELECT classid, objid FROM brought)
 ),
 own_relation AS (
-    SELECT c.*, c.oid::regclass::text AS full_name FROM pg_class c
-    WHERE c.relnamespace IN (SELECT oid FROM own_schema)
-      AND ('pg_class'::regclass::oid, c.oid) NOT IN (SELECT classid, objid FROM brought)
+    SELECT c.*, c.oid::regclass::text AS full_name, n.full_name AS schema_name
+    FROM pg_class c JOIN own_schema n ON n.oid = c.relnamespace
+    WHERE ('pg_class'::regclass::oid, c.oid) NOT IN (SELECT classid, objid FROM brought)
 ),
 shaped AS ( -- relations that have columns of their own
     SELECT * FROM own_relation WHERE relkind IN ('r', 'p', 'v', 'm', 'f', 'c')
 )
 
-SELECT 'schema' AS kind, NULL AS relation, quote_ident(nspname) AS name, '' AS facts
+SELECT 'schema' AS kind, NULL AS schema, NULL AS relation, full_name AS name, '' AS facts
 FROM own_schema
 
 UNION ALL
-SELECT 'extension', NULL, quote_ident(e.extname), concat_ws(' ', e.extversion, 'in', n.nspname)
+SELECT 'extension', NULL, NULL, quote_ident(e.extname), concat_ws(' ', e.extversion, 'in', quote_ident(n.nspname))
 FROM pg_extension e JOIN pg_namespace n ON n.oid = e.extnamespace
 
 UNION ALL
-SELECT 'type', NULL, t.oid::regtype::text,
+SELECT 'type', n.full_name, NULL, t.oid::regtype::text,
     CASE t.typtype
         WHEN 'e' THEN 'enum ' || (
             SELECT string_agg(quote_literal(v.enumlabel), ', ' ORDER BY v.enumsortorder)
@@ -36,12 +36,12 @@ SELECT 'type', NULL, t.oid::regtype::text,
             CASE WHEN t.typnotnull THEN 'not null' END, 'default ' || t.typdefault)
         ELSE 'range of ' || (SELECT r.rngsubtype::regtype::text FROM pg_range r WHERE r.rngtypid = t.oid)
     END
-FROM pg_type t
-WHERE t.typtype IN ('e', 'd', 'r') AND t.typnamespace IN (SELECT oid FROM own_schema)
+FROM pg_type t JOIN own_schema n ON n.oid = t.typnamespace
+WHERE t.typtype IN ('e', 'd', 'r')
   AND ('pg_type'::regclass::oid, t.oid) NOT IN (SELECT classid, objid FROM brought)
 
 UNION ALL
-SELECT 'relation', c.full_name, c.full_name, concat_ws(' ',
+SELECT 'relation', c.schema_name, c.full_name, c.full_name, concat_ws(' ',
     CASE c.relkind
         WHEN 'r' THEN 'table' WHEN 'p' THEN 'partitioned table' WHEN 'v' THEN 'view'
         WHEN 'm' THEN 'materialized view' WHEN 'f' THEN 'foreign table' ELSE 'composite type'
@@ -60,7 +60,7 @@ SELECT 'relation', c.full_name, c.full_name, concat_ws(' ',
 FROM shaped c
 
 UNION ALL
-SELECT 'column', c.full_name, c.full_name || '.' || quote_ident(a.attname), concat_ws(' ',
+SELECT 'column', c.schema_name, c.full_name, c.full_name || '.' || quote_ident(a.attname), concat_ws(' ',
     -- the place among the living columns: attnum keeps the holes of dropped ones
     '#' || row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum),
     format_type(a.atttypid, a.atttypmod),
@@ -76,16 +76,17 @@ JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdroppe
 LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
 
 UNION ALL
-SELECT 'constraint', c.full_name,
+SELECT 'constraint', n.full_name, c.full_name,
     coalesce(c.full_name, k.contypid::regtype::text) || '.' || quote_ident(k.conname),
     pg_get_constraintdef(k.oid)
-FROM pg_constraint k LEFT JOIN own_relation c ON c.oid = k.conrelid
-WHERE k.connamespace IN (SELECT oid FROM own_schema)
-  AND k.contype NOT IN ('n', 't') -- NOT NULL (from version 18 on) and triggers are told elsewhere
+FROM pg_constraint k
+JOIN own_schema n ON n.oid = k.connamespace
+LEFT JOIN own_relation c ON c.oid = k.conrelid
+WHERE k.contype NOT IN ('n', 't') -- NOT NULL (from version 18 on) and triggers are told elsewhere
   AND ('pg_class'::regclass::oid, k.conrelid) NOT IN (SELECT classid, objid FROM brought)
 
 UNION ALL
-SELECT 'index', c.full_name, i.indexrelid::regclass::text, concat_ws(' ',
+SELECT 'index', c.schema_name, c.full_name, i.indexrelid::regclass::text, concat_ws(' ',
     pg_get_indexdef(i.indexrelid),
     CASE WHEN NOT i.indisvalid THEN 'invalid' END,
     CASE WHEN i.indisclustered THEN 'clustered' END,
@@ -93,7 +94,7 @@ SELECT 'index', c.full_name, i.indexrelid::regclass::text, concat_ws(' ',
 FROM pg_index i JOIN own_relation c ON c.oid = i.indrelid
 
 UNION ALL
-SELECT 'sequence', o.refobjid::regclass::text, c.full_name, concat_ws(' ',
+SELECT 'sequence', c.schema_name, o.refobjid::regclass::text, c.full_name, concat_ws(' ',
     s.seqtypid::regtype::text, 'start', s.seqstart, 'by', s.seqincrement, 'from', s.seqmin, 'to', s.seqmax,
     'cache', s.seqcache, CASE WHEN s.seqcycle THEN 'cycle' END,
     'owned by ' || o.refobjid::regclass::text, '#' || o.refobjsubid)
@@ -103,39 +104,36 @@ LEFT JOIN pg_depend o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid
     AND o.refclassid = 'pg_class'::regclass AND o.deptype IN ('a', 'i')
 
 UNION ALL
-SELECT 'function', NULL, p.oid::regprocedure::text,
+SELECT 'function', n.full_name, NULL, p.oid::regprocedure::text,
     CASE WHEN p.prokind = 'a'
         THEN 'aggregate by ' || (SELECT g.aggtransfn::text FROM pg_aggregate g WHERE g.aggfnoid = p.oid)
         ELSE pg_get_functiondef(p.oid)
     END
-FROM pg_proc p
-WHERE p.pronamespace IN (SELECT oid FROM own_schema)
-  AND ('pg_proc'::regclass::oid, p.oid) NOT IN (SELECT classid, objid FROM brought)
+FROM pg_proc p JOIN own_schema n ON n.oid = p.pronamespace
+WHERE ('pg_proc'::regclass::oid, p.oid) NOT IN (SELECT classid, objid FROM brought)
 
 UNION ALL
-SELECT 'trigger', c.full_name, c.full_name || '.' || quote_ident(g.tgname),
+SELECT 'trigger', c.schema_name, c.full_name, c.full_name || '.' || quote_ident(g.tgname),
     concat_ws(' ', pg_get_triggerdef(g.oid), CASE WHEN g.tgenabled <> 'O' THEN 'enabled ' || g.tgenabled::text END)
 FROM pg_trigger g JOIN own_relation c ON c.oid = g.tgrelid
 WHERE NOT g.tgisinternal
 
 UNION ALL
-SELECT 'rule', c.full_name, c.full_name || '.' || quote_ident(r.rulename), pg_get_ruledef(r.oid)
+SELECT 'rule', c.schema_name, c.full_name, c.full_name || '.' || quote_ident(r.rulename), pg_get_ruledef(r.oid)
 FROM pg_rewrite r JOIN own_relation c ON c.oid = r.ev_class
 WHERE r.rulename <> '_RETURN' -- that one is the view's own text
 
 UNION ALL
-SELECT 'policy', c.full_name, c.full_name || '.' || quote_ident(p.policyname),
+SELECT 'policy', c.schema_name, c.full_name, c.full_name || '.' || quote_ident(p.policyname),
     concat_ws(' ', p.permissive, 'for', p.cmd, 'to', p.roles::text, 'using ' || p.qual, 'check ' || p.with_check)
-FROM pg_policies p JOIN own_relation c ON c.relname = p.tablename AND c.relnamespace::regnamespace::text = quote_ident(p.schemaname)
+FROM pg_policies p JOIN own_relation c ON c.relname = p.tablename AND c.schema_name = quote_ident(p.schemaname)
 
 UNION ALL
-SELECT 'comment', CASE WHEN x.classoid = 'pg_class'::regclass THEN x.objoid::regclass::text END,
+SELECT 'comment', i.schema, CASE WHEN x.classoid = 'pg_class'::regclass THEN x.objoid::regclass::text END,
     concat_ws(' ', i.type, i.identity), x.description
 FROM pg_description x
 CROSS JOIN LATERAL pg_identify_object(x.classoid, x.objoid, x.objsubid) i
-WHERE (i.schema IN (SELECT nspname FROM own_schema)
-       OR x.classoid = 'pg_extension'::regclass
-       OR x.classoid = 'pg_namespace'::regclass AND x.objoid IN (SELECT oid FROM own_schema))
+LEFT JOIN own_schema n ON n.full_name = i.schema
+    OR x.classoid = 'pg_namespace'::regclass AND x.objoid = n.oid
+WHERE (n.oid IS NOT NULL OR x.classoid = 'pg_extension'::regclass)
   AND (x.classoid, x.objoid) NOT IN (SELECT classid, objid FROM brought)
-
-ORDER BY kind, name, facts

@@ -68,3 +68,7 @@ class IrreversibleError(MigrationError):
 
 class DriftError(MigrationError):
     """The database's schema is not the one that is declared."""
+
+
+class ScratchError(MigrationError):
+    """The schema can't be built anew for a comparison."""
