@@ -23,8 +23,8 @@ def test_environs_never_checks_a_default() -> None:
     assert -5 == Env(eager=False).int("NOWHERE", default=-5, validate=validate.Range(min=1))
 
 
-def test_a_default_is_checked_like_any_text() -> None:
-    """A default goes the way of every text, so a bad one is found."""
+def test_a_text_is_checked() -> None:
+    """What stands for the default in the reader is a text like any other, so a bad one is found."""
     reader = Reader({"N": "-5"})
 
     assert reader.read(integer(1, 100), "N") is None

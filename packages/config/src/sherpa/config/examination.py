@@ -94,11 +94,11 @@ def _members(variable: Variable, sources: Sources) -> list[Variable]:
 
 
 def _read(variables: list[Variable], sources: Sources) -> list[Entry]:
-    # Defaults go through the reader like any text: environs itself would take a wrong one without a word.
+    # A default is a value already: that its kind would take it, too, is what a test makes sure of.
     found = {variable.name: sources.find(variable.name) for variable in variables}
-    texts = {v.name: found[v.name].text or v.default_text for v in variables}
-    reader = Reader({name: text for name, text in texts.items() if text})
-    values = {v.name: reader.read(v.kind, v.name) for v in variables if texts[v.name]}
+    texts = {name: place.text for name, place in found.items() if place.text}
+    reader = Reader(texts)
+    values = {v.name: reader.read(v.kind, v.name) for v in variables if v.name in texts}
     problems = reader.problems()
     return [
         Entry(v, found[v.name], _wrong(v, found[v.name], problems), values.get(v.name, v.default))

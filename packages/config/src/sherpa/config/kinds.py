@@ -1,11 +1,10 @@
-"""The kinds of values a variable may hold: how each is read through environs and what would be right."""
+"""The kinds of values a variable may hold: how each is read and what would be right."""
 
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import StrEnum
-
-from environs import Env, validate
+from typing import TYPE_CHECKING
 
 from sherpa.config.directives import LEVELS, LogDirectives
 from sherpa.config.errors import InvalidValueError
@@ -21,6 +20,9 @@ from sherpa.config.parsers import (
 from sherpa.config.secret import Secret
 from sherpa.config.url import ServiceUrl
 
+if TYPE_CHECKING:
+    from sherpa.config.reader import Reader
+
 # Timers overflow somewhere above.
 _YEAR_SECONDS = 31_536_000
 
@@ -30,41 +32,48 @@ class Kind[T]:
     """How a text becomes a value.
 
     `name` is the type's name in the docs, `right` completes "right would be …". `read` returns None where
-    environs has noted a fault; it may raise InvalidValueError.
+    the reader has noted a fault; it may raise InvalidValueError.
     """
 
     name: str
     right: str
-    read: Callable[[Env, str], T | None]
+    read: Callable[["Reader", str], T | None]
     secret: bool = False
 
 
 def parsed[T](name: str, right: str, parse: Callable[[str], T], *, secret: bool = False) -> Kind[T]:
     """Return the kind whose text is read by `parse`, which raises InvalidValueError."""
 
-    def read(env: Env, variable: str) -> T | None:
-        return parse(env.str(variable))
+    def read(reader: "Reader", variable: str) -> T | None:
+        return parse(reader.text(variable))
 
     return Kind(name, right, read, secret=secret)
 
 
 def integer(minimum: int, maximum: int) -> Kind[int]:
     """Return the kind of whole numbers from `minimum` to `maximum`."""
-    right = f"a whole number from {minimum} to {maximum}"
-    check = validate.Range(minimum, maximum)
-    return Kind("integer", right, lambda env, name: env.int(_plain(env, name), validate=check))
+
+    def read(reader: "Reader", variable: str) -> int | None:
+        _require_plain(reader.text(variable))
+        return reader.numbers.read_integer(variable, minimum, maximum)
+
+    return Kind("integer", f"a whole number from {minimum} to {maximum}", read)
 
 
 def seconds(*, zero: bool = False) -> Kind[float]:
     """Return the kind of durations in seconds: positive, or also 0 where that has a meaning."""
-    check = validate.Range(0, _YEAR_SECONDS, min_inclusive=zero)
+
+    def read(reader: "Reader", variable: str) -> float | None:
+        _require_plain(reader.text(variable))
+        return reader.numbers.read_seconds(variable, _YEAR_SECONDS, zero=zero)
+
     right = f"a number of seconds {'from' if zero else 'above'} 0, up to a year ({_YEAR_SECONDS})"
-    return Kind("seconds", right, lambda env, name: env.float(_plain(env, name), validate=check))
+    return Kind("seconds", right, read)
 
 
 def boolean() -> Kind[bool]:
     """Return the kind of switches."""
-    return Kind("boolean", "true or false", lambda env, name: env.bool(name))
+    return Kind("boolean", "true or false", lambda reader, name: reader.numbers.read_switch(name))
 
 
 def choice[E: StrEnum](words: type[E]) -> Kind[E]:
@@ -126,9 +135,8 @@ def directives() -> Kind[LogDirectives]:
     return parsed("directives", right, LogDirectives.parse)
 
 
-def _plain(env: Env, name: str) -> str:
-    """Return the name, once its text is sure to hold no number that only Python would read."""
+def _require_plain(number: str) -> None:
+    """Raise InvalidValueError for a text that may hold a number which only Python would read."""
     # int() takes 8_0 and ٨٠ for 80; nobody else who reads the same variable does.
-    if not re.fullmatch(r"[0-9A-Za-z.+-]*", env.str(name)):
+    if not re.fullmatch(r"[0-9A-Za-z.+-]*", number):
         raise InvalidValueError("not a plain number")
-    return name

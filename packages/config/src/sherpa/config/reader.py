@@ -1,23 +1,25 @@
 """The thin layer over environs: deferred, fed with given values only, and with its defects repaired.
 
 environs 15.2 itself never checks a default, lets a parser's ValueError end the whole reading, and reads
-`os.environ` alone; here every text, default or not, takes the same way, and every error is collected.
+`os.environ` alone; here nothing but the given texts is read, and every error is collected.
 """
 
+import importlib
 from collections.abc import Mapping
-from typing import cast
-
-from environs import Env, EnvValidationError
+from functools import cached_property
+from typing import TYPE_CHECKING
 
 from sherpa.config.errors import InvalidValueError
 from sherpa.config.kinds import Kind
 
+if TYPE_CHECKING:
+    from sherpa.config.numbers import Numbers
 
-class Reader(Env):
+
+class Reader:
     """Read values of known kinds from texts, noting what is wrong instead of raising."""
 
     def __init__(self, texts: Mapping[str, str]) -> None:
-        super().__init__(eager=False)
         self._texts = texts
         self._refused: dict[str, str] = {}
 
@@ -31,19 +33,18 @@ class Reader(Env):
             self._refused[name] = "can't be understood"
         return None
 
+    def text(self, name: str) -> str:
+        """Return the text itself."""
+        return self._texts[name]
+
+    @cached_property
+    def numbers(self) -> "Numbers":
+        """What reads numbers and switches."""
+        module = importlib.import_module("sherpa.config.numbers")
+        numbers: Numbers = module.Numbers(self._texts)
+        return numbers
+
     def problems(self) -> Mapping[str, str]:
         """End the reading and return what is wrong, by variable."""
-        try:
-            self.seal()
-        except EnvValidationError as error:
-            noted = cast("Mapping[str, list[str]]", error.error_messages)  # a list only when eager
-            return {name: _joined(texts) for name, texts in noted.items()} | self._refused
-        return self._refused
-
-    def _get_value(self, env_key: str, default: object) -> object:
-        return self._texts.get(env_key, default)
-
-
-def _joined(texts: list[str]) -> str:
-    """Turn environs' sentences into the words that follow a value: `not a valid integer`."""
-    return "; ".join(text[:1].lower() + text[1:].rstrip(".") for text in texts)
+        noted = self.numbers.problems() if "numbers" in vars(self) else {}
+        return {**noted, **self._refused}
