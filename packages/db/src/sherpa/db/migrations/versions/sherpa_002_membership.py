@@ -14,6 +14,8 @@ VERSION = "1.38.0"
 DESCRIPTION = "memberships, billing_history"
 
 FORWARDS = """
+-- squawk-ignore-file prefer-text-field -- the lengths are those of the specification
+
 -- One row per user. The id has no default: the domain chooses it before the row exists, to name it in events.
 CREATE TABLE memberships (
     id UUID PRIMARY KEY,
@@ -47,6 +49,7 @@ CREATE TABLE billing_history (
     membership_id UUID NOT NULL REFERENCES memberships(id),
     event_type VARCHAR(50) NOT NULL,
     -- The smallest unit of the currency (ISO 4217); empty where no money moved.
+    -- squawk-ignore prefer-bigint-over-int -- as specified: one invoice of up to 21 million in cents
     amount_cents INTEGER,
     currency VARCHAR(3) DEFAULT 'CAD',
     stripe_invoice_id VARCHAR(255),

@@ -1,0 +1,1 @@
+"""Every migration's SQL through Squawk: what would hurt a database in use is stopped, the safe way named."""
