@@ -100,7 +100,7 @@ async def test_piccolos_history_table_stays(
 async def test_history_has_piccolos_columns(
     piccolo: Piccolo, empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
 ) -> None:
-    """The history that we make is Piccolo's, column by column; it adds a key and a comment."""
+    """The history that we make is Piccolo's, column by column; it adds columns, a key and a comment."""
     piccolo("check")
     theirs = await snapshot(empty_connection)
     await empty_connection.execute("DROP TABLE migration")
@@ -112,7 +112,10 @@ async def test_history_has_piccolos_columns(
     gone = [fact for fact in set(theirs.facts) - set(ours.facts) if fact.relation == "public.migration"]
     assert [] == gone
     assert [
+        "public.migration.applied_by",
+        "public.migration.duration_seconds",
         "public.migration.migration_app_name_name_key",
+        "public.migration.source",
         "public.migration_app_name_name_key",
         "table public.migration",
     ] == sorted(added)

@@ -82,7 +82,7 @@ async def test_locked_history_is_told(
     database_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A history that somebody keeps locked is not waited for beyond the limit, and is an error of ours."""
-    monkeypatch.setattr(session, "LOCK_TIMEOUT", "50ms")
+    monkeypatch.setattr(session, "LOCK_SECONDS", 0.05)
     async with open_session(database_settings) as holder, holder.transaction():
         await holder.execute("LOCK TABLE migration")
 
@@ -94,7 +94,7 @@ async def test_hanging_server_lets_go(
     empty_database_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who gives up on a server that answers no more is not held back by it."""
-    monkeypatch.setattr(session, "_CLOSE_SECONDS", 0.05)
+    monkeypatch.setattr(session, "CLOSE_SECONDS", 0.05)
     suspended: asyncio.Future[psutil.Process] = asyncio.get_running_loop().create_future()
 
     async def hang() -> None:

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 
 from sherpa.db.errors import DatabaseError
 
+ROLLED_BACK = "It was rolled back, nothing of it remains."
+
 
 class MigrationError(DatabaseError):
     """The schema could not be migrated."""
@@ -26,18 +28,17 @@ class BrokenMigrationError(MigrationError):
 
 
 class MigrationFailedError(MigrationError):
-    """A migration failed and was rolled back; the original error is the `__cause__`.
+    """A migration failed; the original error is the `__cause__`.
 
-    `migration_id` names it, `direction` is "forwards" or "backwards".
+    `migration_id` names it, `direction` is "forwards" or "backwards"; `remains` says what is left of it.
     """
 
-    def __init__(self, migration_id: str, direction: str, reason: str, advice: str) -> None:
+    def __init__(
+        self, migration_id: str, direction: str, reason: str, advice: str, remains: str = ROLLED_BACK
+    ) -> None:
         self.migration_id = migration_id
         self.direction = direction
-        super().__init__(
-            f"Migration {migration_id} failed {direction}: {reason}\n"
-            f"It was rolled back, nothing of it remains. {advice}"
-        )
+        super().__init__(f"Migration {migration_id} failed {direction}: {reason}\n{remains} {advice}")
 
 
 class TargetError(MigrationError):
@@ -72,3 +73,36 @@ class DriftError(MigrationError):
 
 class ScratchError(MigrationError):
     """The schema can't be built anew for a comparison."""
+
+
+class IndexBusyError(MigrationError):
+    """Somebody else is building the index that a migration is to build."""
+
+
+class NamingError(MigrationError):
+    """A new migration can't be called `words`."""
+
+    def __init__(self, words: str, reason: str) -> None:
+        self.words = words
+        self.reason = reason
+        super().__init__(f"A migration can't be called {words[:80]!r}: {reason}.")
+
+
+class UnwritableError(MigrationError):
+    """A migration's file can't be written."""
+
+    def __init__(self, place: str, reason: str) -> None:
+        self.place = place
+        self.reason = reason
+        super().__init__(
+            f"{place} can't be written: {reason}. A new migration belongs to the source code: run this in a "
+            "checkout of yours."
+        )
+
+
+class PendingError(MigrationError):
+    """What the database lacks has to be applied first."""
+
+
+class StuckError(MigrationError):
+    """A data migration could not have the locks of its rows for too long; the batches before stay done."""

@@ -6,11 +6,13 @@ import asyncpg
 
 _ADVICE: Final[dict[str, str]] = {
     "42501": "Grant the user of DATABASE_URL this right, or migrate as the schema's owner.",
-    "55P03": "Somebody held a lock for too long. Run the command again, at a quieter time.",
+    "55P03": "Somebody held a lock for too long: end that session, or try again at a quieter time.",
     "2BP01": "What depends on it was made by no migration: remove that first, then run the command again.",
     "3F000": "Give the user a search_path with a schema that exists, and the right to create in it.",
     "25006": "Migrate the primary server, as a user whose transactions may write.",
-    "25001": "A migration runs in one transaction with its record; this statement can't.",
+    "25001": "A migration runs in one transaction with its record: give it transaction=False.",
+    "40P01": "The application and the migration waited for each other: try again at a quieter time.",
+    "57014": "It ran longer than statement_timeout_seconds of its file allows, or somebody cancelled it.",
 }
 """SQLSTATE → what to do."""
 

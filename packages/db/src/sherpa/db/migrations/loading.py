@@ -1,15 +1,29 @@
 """Reads a migration from its file, and refuses what the runner could not keep its promises with."""
 
 import importlib.util
+import inspect
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
 from types import ModuleType
 
+from sherpa.db.migrations.concurrently import read_index
 from sherpa.db.migrations.errors import BrokenMigrationError
 from sherpa.db.migrations.files import MigrationFile
-from sherpa.db.migrations.migration import Irreversible, Migration
+from sherpa.db.migrations.migration import Irreversible, Migration, Way
 
 
-def load(file: MigrationFile) -> Migration:
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A migration, and the text of the file that says it."""
+
+    migration: Migration
+    source: str
+
+
+def load(file: MigrationFile) -> Loaded:
     """Import the file and return its migration; raise `BrokenMigrationError` for none, or a faulty one."""
+    source = file.read_source()
     module = _import(file)
     migration = getattr(module, "forwards", None)
     if not isinstance(migration, Migration):
@@ -22,24 +36,61 @@ def load(file: MigrationFile) -> Migration:
             f"{file.path} says ID = {getattr(module, 'ID', None)!r} and Migration({migration.id!r}, …), "
             f"its name says {file.id!r}: make them the same."
         )
-    _check(file, migration)
-    return migration
+    if fault := _find_fault(migration):
+        raise BrokenMigrationError(f"{file.path}: {fault}")
+    return Loaded(migration, source)
 
 
-def _check(file: MigrationFile, migration: Migration) -> None:
-    for name, way in (("forwards", migration.forwards), ("backwards", migration.backwards)):
-        if isinstance(way, Irreversible) and name == "backwards" and way.reason.strip():
-            continue
-        if isinstance(way, str) and not migration.transaction:
-            raise BrokenMigrationError(
-                f"{file.path}: without a transaction, {name} must be a tuple of single statements: "
+def _find_fault(migration: Migration) -> str | None:
+    """Return what is wrong with the migration, and what to do; None when it can be run."""
+    faults = (
+        _find_fault_of_limit("lock_timeout_seconds", migration.lock_timeout_seconds),
+        _find_fault_of_limit("statement_timeout_seconds", migration.statement_timeout_seconds),
+        _find_fault_of_way("forwards", migration.forwards, migration),
+        _find_fault_of_way("backwards", migration.backwards, migration),
+    )
+    return next((fault for fault in faults if fault), None)
+
+
+def _find_fault_of_limit(name: str, seconds: float | None) -> str | None:
+    if seconds is None or (0 <= seconds < math.inf):
+        return None
+    return f"{name} must be a number of seconds, or 0 for no limit; not {seconds!r}."
+
+
+def _find_fault_of_way(name: str, way: Way | Irreversible, migration: Migration) -> str | None:
+    match way:
+        case Irreversible(reason) if name == "backwards" and reason.strip():
+            return None
+        case str() if way.strip() and not migration.transaction:
+            return (
+                f"without a transaction, {name} must be a tuple of single statements: "
                 f"in one script PostgreSQL would make them one transaction all the same."
             )
-        if not way or isinstance(way, Irreversible) or (isinstance(way, str) and not way.strip()):
-            raise BrokenMigrationError(
-                f"{file.path}: {name} is empty. A migration has steps both ways; "
-                f"where there is no way back: backwards=Irreversible('why')."
-            )
+        case str() if way.strip():
+            return None
+        case Sequence() if not isinstance(way, str) and way and all(map(_is_statement, way)):
+            return None if migration.transaction else _find_fault_of_indexes(name, way)
+        case _ if inspect.iscoroutinefunction(way) or inspect.iscoroutinefunction(type(way).__call__):
+            return None
+    return (
+        f"{name} must be SQL, a tuple of SQL statements, or an async function that takes a Run, none of them "
+        f"empty; where there is no way back, backwards=Irreversible('why')."
+    )
+
+
+def _is_statement(part: object) -> bool:
+    return isinstance(part, str) and bool(part.strip())
+
+
+def _find_fault_of_indexes(name: str, statements: Sequence[str]) -> str | None:
+    """Refuse before anything runs what could not go on after a crash."""
+    try:
+        for statement in statements:
+            read_index(statement)
+    except ValueError as error:
+        return f"{name}: {error}"
+    return None
 
 
 def _import(file: MigrationFile) -> ModuleType:

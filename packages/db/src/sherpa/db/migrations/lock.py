@@ -5,13 +5,13 @@ CREATE INDEX CONCURRENTLY waits for: a deadlock.
 """
 
 import asyncio
-import random
 import time
 
 import asyncpg
 
 from sherpa.db.migrations.errors import LockHeldError
 from sherpa.db.migrations.events import Report, Waited, Waiting
+from sherpa.db.migrations.pauses import pauses
 
 LOCK_WAIT_SECONDS = 300.0
 LOCK_KEY = int.from_bytes(b"sherpadb")
@@ -29,7 +29,8 @@ _HOLDER = f"""
 SELECT format('pid %s, host %s, application %s', l.pid, coalesce(host(a.client_addr), 'local'),
               coalesce(nullif(a.application_name, ''), 'unnamed')) {_LOCK}
 """
-_IS_OURS = f"SELECT EXISTS (SELECT {_LOCK} AND l.pid = pg_backend_pid())"
+IS_OURS = f"EXISTS (SELECT {_LOCK} AND l.pid = pg_backend_pid())"
+"""Whether this session holds the lock: a condition with LOCK_KEY as $1."""
 
 
 async def acquire_lock(connection: asyncpg.Connection, wait_seconds: float, report: Report) -> None:
@@ -41,26 +42,32 @@ async def acquire_lock(connection: asyncpg.Connection, wait_seconds: float, repo
         return
     holder = await _describe_holder(connection)
     report(Waiting(holder))
-    started, pause = time.monotonic(), _FIRST_PAUSE
-    while (waited := time.monotonic() - started) < wait_seconds:
-        await asyncio.sleep(pause * random.uniform(0.5, 1))  # noqa: S311 (spreads the waiting, guards nothing)
+    started = time.monotonic()
+    for pause in pauses(_FIRST_PAUSE, _LONGEST_PAUSE):
+        if (waited := time.monotonic() - started) >= wait_seconds:
+            break
+        await asyncio.sleep(min(pause, wait_seconds - waited))
         if await _try_lock(connection):
             report(Waited(time.monotonic() - started))
             return
-        pause = min(pause * 2, _LONGEST_PAUSE)
     raise LockHeldError(
         f"Another runner ({await _describe_holder(connection)}) has been migrating this database "
-        f"for {waited:.0f} s. Wait for it, or end it, then run the command again."
+        f"for {wait_seconds:g} s. Wait for it, or end it, then run the command again."
     )
 
 
 async def require_lock(connection: asyncpg.Connection) -> None:
-    """Raise `LockHeldError` unless this session holds the lock: a pooler may have swapped it for another."""
-    if not await connection.fetchval(_IS_OURS, LOCK_KEY):
-        raise LockHeldError(
-            "This session no longer holds the lock that keeps other runners out. "
-            "Let DATABASE_URL point at the server itself here, not at a pooler."
-        )
+    """Raise `LockHeldError` unless this session holds the lock."""
+    if not await connection.fetchval(f"SELECT {IS_OURS}", LOCK_KEY):
+        raise lost_lock()
+
+
+def lost_lock() -> LockHeldError:
+    """Return the error for a session that holds the lock no longer."""
+    return LockHeldError(
+        "This session no longer holds the lock that keeps other runners out: a migration let go of it, or a "
+        "pooler swapped the session for another. Let DATABASE_URL point at the server itself here."
+    )
 
 
 async def _try_lock(connection: asyncpg.Connection) -> bool:

@@ -3,31 +3,29 @@
 Killed at any instant, the database is before or after a migration, never between, and the next run goes on.
 """
 
-import time
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 
 from sherpa.config import DatabaseSettings
-from sherpa.db.migrations.errors import (
-    BrokenMigrationError,
-    ConnectionFailedError,
-    MigrationError,
-    MigrationFailedError,
-    TargetError,
-)
+from sherpa.db.migrations.blocking import Watcher
+from sherpa.db.migrations.contradictions import examine
+from sherpa.db.migrations.errors import IrreversibleError
 from sherpa.db.migrations.events import Direction, Report, Step, ignore
-from sherpa.db.migrations.failure import explain, point_at
-from sherpa.db.migrations.files import VERSIONS, MigrationFile, complete, list_files
-from sherpa.db.migrations.history import forget, record
-from sherpa.db.migrations.loading import load
-from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS, acquire_lock, require_lock
-from sherpa.db.migrations.migration import Irreversible, Migration, Run, Way
+from sherpa.db.migrations.execution import Execution
+from sherpa.db.migrations.files import VERSIONS, MigrationFile, list_files
+from sherpa.db.migrations.insistence import Insistence, Retries
+from sherpa.db.migrations.loading import Loaded, load
+from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS, acquire_lock
+from sherpa.db.migrations.migration import Irreversible
 from sherpa.db.migrations.session import open_session
-from sherpa.db.migrations.status import Status, check_history, read_status
+from sherpa.db.migrations.sources import record_absent
+from sherpa.db.migrations.status import Status
+from sherpa.db.migrations.targets import choose_applied, choose_pending, complete_forwards
 
-_TRANSACTION = "SELECT pg_current_xact_id()::text"
+_RETRIES = Retries()
 
 
 async def migrate(
@@ -35,22 +33,32 @@ async def migrate(
     *,
     to: str | None = None,
     lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+    wait_seconds: float = 0,
+    allow_out_of_order: bool = False,
     folder: Path = VERSIONS,
+    retries: Retries = _RETRIES,
     report: Report = ignore,
 ) -> tuple[Step, ...]:
     """Apply the pending migrations, up to and including `to` (an ID or its beginning), and return them.
 
-    Takes no lock and loads no migration when there is nothing to do. Raises a `MigrationError`.
+    Waits `wait_seconds` for a server that does not answer yet. `allow_out_of_order` applies those as well
+    that are older than the newest applied one. Takes no lock and loads no migration when there is nothing to
+    do. Raises a `MigrationError`.
     """
     files = list_files(folder)
-    async with open_session(settings, report) as connection:
-        status = await _read_checked(connection, files)
+    async with open_session(settings, report, wait_seconds=wait_seconds) as connection:
+        status = await _read_checked(connection, files, allow_out_of_order=allow_out_of_order)
         target = complete_forwards(to, status)
         if not choose_pending(status, target):
             return ()
         await acquire_lock(connection, lock_wait_seconds, report)
-        chosen = choose_pending(await _read_checked(connection, files), target)
-        return await _run_all(connection, files, chosen, "forwards", report)
+        status = await _read_checked(connection, files, allow_out_of_order=allow_out_of_order)
+        # All files are read before the first runs: a broken one leaves nothing half-done.
+        pending = load_all(files, choose_pending(status, target))
+        async with _executing(settings, connection, retries, report) as execution:
+            done = await _run_all(execution, pending, "forwards", report)
+        await record_absent(connection, status.applied, files)
+        return done
 
 
 async def revert(
@@ -61,134 +69,63 @@ async def revert(
     everything: bool = False,
     lock_wait_seconds: float = LOCK_WAIT_SECONDS,
     folder: Path = VERSIONS,
+    retries: Retries = _RETRIES,
     report: Report = ignore,
 ) -> tuple[Step, ...]:
     """Revert the newest `steps` migrations, or all that came after `to`, or `everything`, and return them.
 
-    What a reverted migration created is dropped with the rows in it. Raises a `MigrationError`.
+    What a reverted migration created is dropped with the rows in it. Raises a `MigrationError`; an
+    `IrreversibleError` before anything is reverted, when one of them has no way back.
     """
     files = list_files(folder)
     async with open_session(settings, report) as connection:
         await acquire_lock(connection, lock_wait_seconds, report)
         status = await _read_checked(connection, files)
-        chosen = choose_applied(status, steps=steps, to=to, everything=everything)
-        return await _run_all(connection, files, chosen, "backwards", report)
+        applied = load_all(files, choose_applied(status, steps=steps, to=to, everything=everything))
+        require_reversible(applied)
+        async with _executing(settings, connection, retries, report) as execution:
+            return await _run_all(execution, applied, "backwards", report)
 
 
-def complete_forwards(to: str | None, status: Status) -> str | None:
-    """Return the whole ID of the target, or raise a `TargetError` when the database is already beyond it."""
-    if to is None:
-        return None
-    target = complete(to, status.known_ids)
-    if status.applied_ids and target < status.applied_ids[-1]:
-        raise TargetError(
-            f"The database is already at {status.applied_ids[-1]}, beyond {target}. "
-            f"To go back, use `inv revert --to {target}`."
-        )
-    return target
+def load_all(files: Sequence[MigrationFile], chosen: Sequence[str]) -> tuple[Loaded, ...]:
+    """Read the chosen migrations from their files, in the order of `chosen`."""
+    by_id = {file.id: file for file in files}
+    return tuple(load(by_id[migration_id]) for migration_id in chosen)
 
 
-def choose_pending(status: Status, target: str | None) -> tuple[str, ...]:
-    """Return the pending migrations up to the target, in the order in which they apply."""
-    return tuple(each for each in status.pending if target is None or each <= target)
+def require_reversible(newest_first: Sequence[Loaded]) -> None:
+    """Raise `IrreversibleError` when one of them has no way back; it says how far one can go."""
+    for loaded in newest_first:
+        migration = loaded.migration
+        if isinstance(migration.backwards, Irreversible):
+            is_newest = loaded is newest_first[0]
+            reach = "" if is_newest else f" As far as it goes: `inv revert --to {migration.id}`."
+            raise IrreversibleError(
+                f"{migration.id} has no way back: {migration.backwards.reason} Nothing was reverted.{reach}"
+            )
 
 
-def choose_applied(status: Status, *, steps: int, to: str | None, everything: bool) -> tuple[str, ...]:
-    """Return what to revert, newest first; raise a `TargetError` for what is not applied."""
-    newest_first = status.applied_ids[::-1]
-    if everything:
-        return newest_first
-    if to is not None:
-        target = complete(to, status.known_ids)
-        if target not in newest_first:
-            raise TargetError(f"{target} is not applied, so there is no way back to it: use `inv migrate`.")
-        return tuple(each for each in newest_first if each > target)
-    if newest_first and steps > len(newest_first):
-        raise TargetError(
-            f"{steps} steps back are more than the {len(newest_first)} that are applied: use --all."
-        )
-    return newest_first[:steps]
+async def _read_checked(
+    connection: asyncpg.Connection, files: Sequence[MigrationFile], *, allow_out_of_order: bool = False
+) -> Status:
+    examination = await examine(connection, files)
+    return examination.require_agreement(allow_out_of_order=allow_out_of_order)
 
 
-async def _read_checked(connection: asyncpg.Connection, files: Sequence[MigrationFile]) -> Status:
-    status = await read_status(connection, files)
-    check_history(status)
-    return status
+@asynccontextmanager
+async def _executing(
+    settings: DatabaseSettings, connection: asyncpg.Connection, retries: Retries, report: Report
+) -> AsyncIterator[Execution]:
+    async with Watcher(settings, connection.get_server_pid(), report) as watcher:
+        yield Execution(connection, Insistence(watcher, retries, report), report)
 
 
 async def _run_all(
-    connection: asyncpg.Connection,
-    files: Sequence[MigrationFile],
-    chosen: Sequence[str],
-    direction: Direction,
-    report: Report,
+    execution: Execution, migrations: Sequence[Loaded], direction: Direction, report: Report
 ) -> tuple[Step, ...]:
-    by_id = {file.id: file for file in files}
-    # All files are read before the first runs: a broken one leaves nothing half-done.
-    migrations = [load(by_id[migration_id]) for migration_id in chosen]
     done = []
-    for migration in migrations:
-        step = await _run(connection, migration, direction, report)
+    for loaded in migrations:
+        step = await execution.run(loaded, direction)
         report(step)
         done.append(step)
     return tuple(done)
-
-
-async def _run(
-    connection: asyncpg.Connection, migration: Migration, direction: Direction, report: Report
-) -> Step:
-    started = time.monotonic()
-    try:
-        async with connection.transaction():
-            await require_lock(connection)
-            await _run_steps(Run(connection, migration.id, direction, report), migration)
-    except MigrationError:
-        raise
-    except Exception as error:
-        raise _explain(connection, migration, direction, error) from error
-    return Step(migration.id, direction, time.monotonic() - started)
-
-
-async def _run_steps(run: Run, migration: Migration) -> None:
-    connection = run.connection
-    before = await connection.fetchval(_TRANSACTION)
-    await _go(run, migration.forwards if run.direction == "forwards" else migration.backwards)
-    if before != await connection.fetchval(_TRANSACTION):
-        raise BrokenMigrationError(
-            f"{migration.id} ended the runner's transaction by a COMMIT or ROLLBACK of its own. "
-            f"What it did before that may stay, and is not recorded: undo it by hand, take the COMMIT out, "
-            f"run the command again."
-        )
-    await (record if run.direction == "forwards" else forget)(connection, migration.id)
-
-
-async def _go(run: Run, way: Way | Irreversible) -> None:
-    match way:
-        case Irreversible(reason):
-            raise BrokenMigrationError(f"{run.migration_id} has no way back: {reason}")
-        case str():
-            await _execute(run.connection, way)
-        case Sequence():
-            for statement in way:
-                await _execute(run.connection, statement)
-        case _:
-            await way(run)
-
-
-async def _execute(connection: asyncpg.Connection, script: str) -> None:
-    try:
-        await connection.execute(script)
-    except asyncpg.PostgresError as error:
-        point_at(error, script)
-        raise
-
-
-def _explain(
-    connection: asyncpg.Connection, migration: Migration, direction: Direction, error: Exception
-) -> MigrationError:
-    if connection.is_closed():
-        return ConnectionFailedError(
-            f"The connection broke while {migration.id} ran {direction}. It is applied whole or not at all: "
-            f"run the command again."
-        )
-    return MigrationFailedError(migration.id, direction, *explain(error))

@@ -1,5 +1,7 @@
 """The one session that a run works on: opened with errors that say what to do, closed whatever happens."""
 
+import asyncio
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
@@ -10,31 +12,35 @@ from sherpa.db.connecting import connect_error
 from sherpa.db.dsn import connect_options, describe_server
 from sherpa.db.errors import DatabaseUnavailableError
 from sherpa.db.migrations.errors import ConnectionFailedError, MigrationError
-from sherpa.db.migrations.events import Notice, Report, ignore
+from sherpa.db.migrations.events import Notice, Report, ServerAway, ignore
+from sherpa.db.migrations.pauses import pauses
 
 APPLICATION_NAME = "sherpa-migrate"
 OLDEST_SERVER = 15
 
 # A migration that queues for a table's lock makes every query behind it queue as well: give up early.
-LOCK_TIMEOUT = "5s"
+LOCK_SECONDS = 5.0
 # After a kill -9 the server notices within this time, ends the statement and frees our lock; without it, only
 # when the statement ends by itself.
 _CHECK_INTERVAL = "500ms"
 
 # A server that hangs must not keep whoever presses Ctrl-C.
-_CLOSE_SECONDS = 5.0
+CLOSE_SECONDS = 5.0
+
+_FIRST_PAUSE, _LONGEST_PAUSE = 0.1, 2.0
 
 
 @asynccontextmanager
 async def open_session(
-    settings: DatabaseSettings, report: Report = ignore
+    settings: DatabaseSettings, report: Report = ignore, *, wait_seconds: float = 0
 ) -> AsyncIterator[asyncpg.Connection]:
     """Connect for the length of the block; the server's notices go to `report`.
 
-    Raises `ConnectionFailedError`: no server, no such database, not admitted, a server too old, a connection
-    that breaks; and `MigrationError` for what else the server turns down.
+    A server that can't be reached, or is starting, is tried again for `wait_seconds`; one that refuses the
+    login is not. Raises `ConnectionFailedError`: no server, no such database, not admitted, a server too old,
+    a connection that breaks; and `MigrationError` for what else the server turns down.
     """
-    connection = await _connect(settings)
+    connection = await _connect_within(settings, wait_seconds, report)
 
     def tell(_: object, message: asyncpg.PostgresLogMessage) -> None:
         report(Notice(message.message))
@@ -48,19 +54,42 @@ async def open_session(
     finally:
         connection.remove_log_listener(tell)
         with suppress(TimeoutError):  # it is ended all the same
-            await connection.close(timeout=_CLOSE_SECONDS)
+            await connection.close(timeout=CLOSE_SECONDS)
 
 
-async def _connect(settings: DatabaseSettings) -> asyncpg.Connection:
+async def _connect_within(
+    settings: DatabaseSettings, wait_seconds: float, report: Report
+) -> asyncpg.Connection:
+    server = describe_server(settings)
+    end = time.monotonic() + wait_seconds
+    told = False
+    for pause in pauses(_FIRST_PAUSE, _LONGEST_PAUSE):
+        try:
+            return await _connect(settings, server)
+        except DatabaseUnavailableError as error:
+            left = end - time.monotonic()
+            if left <= 0:
+                waited = f" We waited {wait_seconds:g} s." if wait_seconds else ""
+                raise ConnectionFailedError(
+                    f"{error}{waited} `inv up` starts the servers of a checkout."
+                ) from error.__cause__
+            if not told:
+                report(ServerAway(str(error)))
+                told = True
+            await asyncio.sleep(min(pause, left))
+    raise AssertionError("pauses never end")
+
+
+async def _connect(settings: DatabaseSettings, server: str) -> asyncpg.Connection:
     try:
         return await asyncpg.connect(**connect_options(settings, APPLICATION_NAME))
     except Exception as error:
-        reason = connect_error(error, describe_server(settings))
+        reason = connect_error(error, server)
         if reason is None:
             raise
-        is_away = isinstance(reason, DatabaseUnavailableError)
-        advice = " `inv up` starts the servers of a checkout." if is_away else ""
-        raise ConnectionFailedError(f"{reason}{advice}") from error
+        if isinstance(reason, DatabaseUnavailableError):
+            raise reason from error
+        raise ConnectionFailedError(str(reason)) from error
 
 
 def _explain(connection: asyncpg.Connection, server: str, error: Exception) -> MigrationError:
@@ -78,6 +107,26 @@ async def _prepare(connection: asyncpg.Connection) -> None:
         raise ConnectionFailedError(
             f"The server is PostgreSQL {version.major}; the migrations need {OLDEST_SERVER} or newer."
         )
-    await connection.execute(f"SET lock_timeout = '{LOCK_TIMEOUT}'; SET statement_timeout = 0")
+    await connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'; SET statement_timeout = 0")
     with suppress(asyncpg.InvalidParameterValueError):  # a server on Windows cannot watch its clients
         await connection.execute(f"SET client_connection_check_interval = '{_CHECK_INTERVAL}'")
+
+
+@asynccontextmanager
+async def transaction(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """Begin, and commit at the end of the block; a failed block is rolled back, even by a server that hangs.
+
+    asyncpg's own waits for the ROLLBACK's answer without end: Ctrl-C would hang with the server.
+    """
+    block = connection.transaction()
+    await block.start()
+    try:
+        yield
+    except BaseException:
+        try:
+            async with asyncio.timeout(CLOSE_SECONDS):
+                await block.rollback()
+        except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            connection.terminate()  # the server rolls back what has lost its client
+        raise
+    await block.commit()
