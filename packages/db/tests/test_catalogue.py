@@ -15,6 +15,7 @@ BASE = """
         id int GENERATED ALWAYS AS IDENTITY,
         parent_id int REFERENCES parent,
         price int CONSTRAINT dear CHECK (price > 10),
+        size varchar(9) CHECK (size IN ('big', 'it''s', '')),
         spare text
     );
     CREATE INDEX by_price ON child (price) WHERE price > 20;
@@ -50,6 +51,10 @@ async def base(rollback_connection: asyncpg.Connection) -> None:
         "ALTER TABLE child ALTER COLUMN spare SET (n_distinct = 5)",
         'ALTER TABLE child ALTER COLUMN spare TYPE text COLLATE "C"',
         "ALTER TABLE child DROP CONSTRAINT dear, ADD CONSTRAINT dear CHECK (price > 11)",
+        (
+            "ALTER TABLE child DROP CONSTRAINT child_size_check,"
+            " ADD CONSTRAINT child_size_check CHECK (size IN ('big', 'its', ''))"
+        ),
         "ALTER TABLE child RENAME CONSTRAINT dear TO expensive",
         "ALTER TABLE child DROP CONSTRAINT child_parent_id_fkey",
         "ALTER TABLE child ALTER CONSTRAINT child_parent_id_fkey DEFERRABLE",
@@ -97,6 +102,7 @@ async def test_change_is_seen(change: str, rollback_connection: asyncpg.Connecti
         "ALTER TABLE child ADD COLUMN extra int; ALTER TABLE child DROP COLUMN extra",
         "DROP INDEX by_price; CREATE INDEX by_price ON child (price) WHERE price > 20",
         "SET LOCAL search_path = pg_catalog",
+        "ALTER TABLE child ALTER size TYPE varchar(8); ALTER TABLE child ALTER size TYPE varchar(9)",
     ],
 )
 async def test_same_schema_is_equal(change: str, rollback_connection: asyncpg.Connection) -> None:
@@ -118,8 +124,8 @@ async def test_diff_reads_like_one(rollback_connection: asyncpg.Connection) -> N
     lines = diff(before, await snapshot(rollback_connection))
 
     name = "column public.parent.name: #2 character varying(10)"
-    default = "default 'x'::character varying"
-    assert (f"- {name} {default}", f"+ {name} not null {default}") == lines
+    default = "DEFAULT 'x'::character varying"
+    assert (f"- {name} {default}", f"+ {name} NOT NULL {default}") == lines
 
 
 async def test_snapshot_is_json(rollback_connection: asyncpg.Connection) -> None:

@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from sherpa.config import DatabaseSettings, Secret
+from sherpa.db.cli import main
 from sherpa.db.migrations.session import open_session
 from sherpa.devstack.harness.worker import PostgresCluster
 
@@ -34,6 +35,7 @@ forwards = Migration(ID, DESCRIPTION, forwards=FORWARDS, backwards=BACKWARDS, {o
 
 type WriteMigration = Callable[..., Path]
 type Start = Callable[..., subprocess.Popen[str]]
+type Run = Callable[..., tuple[int, str, str]]
 
 
 @pytest.fixture
@@ -121,3 +123,21 @@ def start_python(environment: dict[str, str], tmp_path: Path) -> Start:
 def start(start_python: Start) -> Start:
     """Return a function that starts `python -m sherpa.db ...`."""
     return partial(start_python, "import runpy; runpy.run_module('sherpa.db', run_name='__main__')")
+
+
+@pytest.fixture
+def run(
+    empty_database_settings: DatabaseSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    tmp_path: Path,
+) -> Run:
+    """Return a function that runs a command on the empty database: its exit code, output and faults."""
+    monkeypatch.setenv("DATABASE_URL", empty_database_settings.url.reveal())
+    monkeypatch.chdir(tmp_path)
+
+    def run(*arguments: str) -> tuple[int, str, str]:
+        code = main(arguments)
+        return code, *capsys.readouterr()
+
+    return run

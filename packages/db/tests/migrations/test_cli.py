@@ -12,29 +12,10 @@ from typing import IO
 import pytest
 
 from sherpa.config import DatabaseSettings, Secret
-from sherpa.db.cli import main
 from sherpa.db.dsn import describe_server
 
 type Start = Callable[..., subprocess.Popen[str]]
 type Run = Callable[..., tuple[int, str, str]]
-
-
-@pytest.fixture
-def run(
-    empty_database_settings: DatabaseSettings,
-    monkeypatch: pytest.MonkeyPatch,
-    capsys: pytest.CaptureFixture[str],
-    tmp_path: Path,
-) -> Run:
-    """Return a function that runs a command on the empty database: its exit code, output and faults."""
-    monkeypatch.setenv("DATABASE_URL", empty_database_settings.url.reveal())
-    monkeypatch.chdir(tmp_path)
-
-    def run(*arguments: str) -> tuple[int, str, str]:
-        code = main(arguments)
-        return code, *capsys.readouterr()
-
-    return run
 
 
 def test_migrate_tells_each_step(run: Run, empty_database_settings: DatabaseSettings) -> None:

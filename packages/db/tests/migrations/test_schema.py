@@ -7,11 +7,8 @@ import pytest
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import Snapshot, diff, snapshot
-from sherpa.db.engine import Database
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.runner import migrate, revert
-from sherpa.db.tables import TABLES
-from sherpa.db.tables.schema import statements
 
 SEED = Path(__file__).parent.parent / "data"
 HISTORY = {"public.migration"}
@@ -29,18 +26,6 @@ async def test_migrations_equal_the_seed(
     actual = (await snapshot(empty_connection)).without(HISTORY)
     assert () == diff(expected, _without_extensions(actual))
     assert expected == _without_extensions(actual)
-
-
-async def test_tables_equal_the_database(
-    empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
-) -> None:
-    """What Piccolo makes of the table classes is what the migrations make."""
-    expected = await _made_by_piccolo(empty_connection, empty_database_settings)
-
-    await migrate(empty_database_settings)
-
-    actual = (await snapshot(empty_connection)).without(HISTORY)
-    assert () == diff(expected, _without_extensions(actual))
 
 
 @pytest.mark.parametrize("migration_id", ALL)
@@ -113,22 +98,6 @@ async def _made_by_seed(connection: asyncpg.Connection) -> Snapshot:
     await transaction.start()
     for script in sorted(SEED.glob("*.sql")):
         await connection.execute(script.read_text())
-    made = await snapshot(connection)
-    await transaction.rollback()
-    return made
-
-
-async def _made_by_piccolo(connection: asyncpg.Connection, settings: DatabaseSettings) -> Snapshot:
-    """Create the tables as the classes declare them, in a transaction that is rolled back.
-
-    One thing is told otherwise there: Piccolo writes DEFAULT null for "no default", of which PostgreSQL keeps
-    `NULL::character varying` in its catalogue. Both mean the same.
-    """
-    async with Database(settings, application_name="test"):
-        declared = ";".join(line for table in TABLES for line in statements(table))
-    transaction = connection.transaction()
-    await transaction.start()
-    await connection.execute(declared.replace("DEFAULT null", ""))
     made = await snapshot(connection)
     await transaction.rollback()
     return made

@@ -64,9 +64,9 @@ SELECT 'column', c.schema_name, c.full_name, c.full_name || '.' || quote_ident(a
     -- the place among the living columns: attnum keeps the holes of dropped ones
     '#' || row_number() OVER (PARTITION BY c.oid ORDER BY a.attnum),
     format_type(a.atttypid, a.atttypmod),
-    CASE WHEN a.attnotnull THEN 'not null' END,
-    CASE WHEN a.attgenerated = '' THEN 'default ' ELSE 'generated ' END || pg_get_expr(f.adbin, f.adrelid),
-    CASE a.attidentity WHEN 'a' THEN 'identity always' WHEN 'd' THEN 'identity by default' END,
+    CASE WHEN a.attnotnull THEN 'NOT NULL' END,
+    CASE WHEN a.attgenerated = '' THEN 'DEFAULT ' ELSE 'GENERATED ' END || pg_get_expr(f.adbin, f.adrelid),
+    CASE a.attidentity WHEN 'a' THEN 'IDENTITY ALWAYS' WHEN 'd' THEN 'IDENTITY BY DEFAULT' END,
     'collate ' || (
         SELECT o.oid::regcollation::text FROM pg_collation o JOIN pg_type t ON t.oid = a.atttypid
         WHERE o.oid = a.attcollation AND o.oid <> t.typcollation),

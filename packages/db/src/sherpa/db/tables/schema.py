@@ -1,10 +1,19 @@
 """What every table declares in the same way, so that declaration and migrated database agree in each fact."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import StrEnum
+from functools import cache
+from typing import Final
 
 from piccolo.columns.defaults.timestamptz import TimestamptzNow
 from piccolo.constraints import Check
+from piccolo.engine.postgres import PostgresEngine
 from piccolo.table import Table
+
+# Piccolo writes it, last, for every column without a default; for a varchar PostgreSQL keeps it in the
+# catalogue, as `NULL::character varying`.
+_NO_DEFAULT: Final = " DEFAULT null"
 
 
 class ServerNow(TimestamptzNow):
@@ -16,12 +25,23 @@ class ServerNow(TimestamptzNow):
         return "now()"
 
 
+class _Dialect(PostgresEngine):
+    """An engine that Piccolo asks for its kind of SQL, and that never connects."""
+
+    async def check_version(self) -> None:
+        """Ask nothing: Piccolo's own opens a connection."""
+
+
 def statements(table: type[Table]) -> tuple[str, ...]:
-    """Return the SQL that makes the table as its class declares it; a Database must be open.
+    """Return the SQL that makes the table as its class declares it. Needs no database.
 
     `ddl_indexes` is ours: Piccolo has no words for partial, descending or compound indexes.
     """
-    return (*table.create_table().ddl, *vars(table)["ddl_indexes"])
+    with _speaking_postgres(table):
+        _, *indexes_and_constraints = table.create_table().ddl
+        columns = [column.ddl.removesuffix(_NO_DEFAULT) for column in table._meta.columns]
+    create = f"CREATE TABLE {table._meta.get_formatted_tablename()} ({', '.join(columns)})"
+    return (create, *indexes_and_constraints, *vars(table)["ddl_indexes"])
 
 
 def one_of(column: str, words: type[StrEnum], *, name: str) -> Check:
@@ -31,3 +51,19 @@ def one_of(column: str, words: type[StrEnum], *, name: str) -> Check:
     """
     permitted = ", ".join(f"'{word}'" for word in words)
     return Check(f"{column} IN ({permitted})", name=name)
+
+
+@contextmanager
+def _speaking_postgres(table: type[Table]) -> Iterator[None]:
+    # Piccolo takes the dialect from the table's engine, and looks for a piccolo_conf where there is none.
+    bound = table._meta._db
+    table._meta._db = _dialect()
+    try:
+        yield
+    finally:
+        table._meta._db = bound
+
+
+@cache
+def _dialect() -> PostgresEngine:
+    return _Dialect(config={})
