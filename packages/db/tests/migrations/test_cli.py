@@ -48,40 +48,6 @@ def test_revert_takes_one_step(run: Run, empty_database_settings: DatabaseSettin
     assert out.endswith(f"1 migration reverted in {describe_server(empty_database_settings)}.\n")
 
 
-def test_listing_shows_state_and_time(run: Run, empty_database_settings: DatabaseSettings) -> None:
-    """The list has a line for each migration, and a sum."""
-    run("migrate", "--to", "001")
-
-    code, out, err = run("migrations")
-
-    first, second, total = out.splitlines()
-    assert (0, "") == (code, err)
-    assert ["001_foundation", "applied"] == first.split()[:2]
-    assert ["002_membership", "pending"] == second.split()
-    assert f"1 applied, 1 pending in {describe_server(empty_database_settings)}." == total
-
-
-def test_json_is_stable(run: Run, empty_database_settings: DatabaseSettings) -> None:
-    """The JSON has the documented fields and nothing else on stdout."""
-    run("migrate", "--to", "001")
-
-    code, out, _ = run("migrations", "--json")
-
-    document = json.loads(out)
-    applied_at = document["migrations"][0]["applied_at"]
-    assert 0 == code
-    assert {
-        "database": describe_server(empty_database_settings),
-        "at_head": False,
-        "migrations": [
-            {"id": "001_foundation", "state": "applied", "applied_at": applied_at},
-            {"id": "002_membership", "state": "pending", "applied_at": None},
-        ],
-    } == document
-    assert "T" in applied_at
-    assert applied_at.endswith("Z")
-
-
 @pytest.mark.parametrize(
     ("arguments", "fact"),
     [

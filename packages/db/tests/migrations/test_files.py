@@ -31,15 +31,30 @@ def test_ids_order_the_files(folder: Path, write_migration: WriteMigration) -> N
     assert ["001_a", "002_b"] == [file.id for file in list_files(folder)]
 
 
-def test_shared_number_is_refused(folder: Path, write_migration: WriteMigration) -> None:
-    """Two files with one number, as two branches make them, are an error that names both."""
-    write_migration("001_a")
-    write_migration("001_b")
+@pytest.mark.parametrize(
+    ("stored", "expected"),
+    [
+        (b"ID = '\xc3\xa9'\r\n", "ID = 'é'\n"),
+        (b"\xef\xbb\xbfID = 1\n", "ID = 1\n"),
+        (b"# coding: latin-1\nID = '\xe9'\n", "# coding: latin-1\nID = 'é'\n"),
+    ],
+    ids=["line ends of Windows", "byte order mark", "another encoding"],
+)
+def test_source_is_read_as_python_does(
+    stored: bytes, expected: str, folder: Path, write_migration: WriteMigration
+) -> None:
+    """What is recorded of a file is its text, however a checkout stores it."""
+    write_migration("001_a").write_bytes(stored)
 
-    with pytest.raises(
-        BrokenMigrationError, match=r"sherpa_001_a\.py and sherpa_001_b\.py share the number 001"
-    ):
-        list_files(folder)
+    assert expected == list_files(folder)[0].read_source()
+
+
+def test_unreadable_source_is_named(folder: Path, write_migration: WriteMigration) -> None:
+    """A file that is no text is an error that names it."""
+    write_migration("001_a").write_bytes(b"ID = '\xff'")
+
+    with pytest.raises(BrokenMigrationError, match=r"sherpa_001_a\.py cannot be read"):
+        list_files(folder)[0].read_source()
 
 
 @pytest.mark.parametrize("name", ["001_a.py", "sherpa_1_a.py", "sherpa_001.py", "notes.py"])

@@ -97,6 +97,24 @@ async def test_piccolos_history_table_stays(
     assert () == diff(before, await snapshot(empty_connection))
 
 
+async def test_piccolos_records_get_their_sources(
+    piccolo: Piccolo, empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """What Piccolo applied is complete after our next run that applies something: its own facts stay."""
+    piccolo("forwards", "sherpa", "001_foundation")
+    before = await empty_connection.fetchrow("SELECT id, name, ran_on FROM migration")
+
+    await migrate(empty_database_settings)
+
+    assert before == await empty_connection.fetchrow("SELECT id, name, ran_on FROM migration WHERE id = 1")
+    assert [("001_foundation", True, False), ("002_membership", True, True)] == [
+        tuple(row)
+        for row in await empty_connection.fetch("""
+            SELECT name, source IS NOT NULL, applied_by IS NOT NULL FROM migration ORDER BY name LIMIT 2
+        """)
+    ]
+
+
 async def test_history_has_piccolos_columns(
     piccolo: Piccolo, empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
 ) -> None:

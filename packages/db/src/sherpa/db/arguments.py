@@ -2,41 +2,85 @@
 
 import argparse
 import math
+from pathlib import Path
 
+from sherpa.db.migrations.files import VERSIONS
 from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS
 
-_FLAGS_WITH_A_MODULE = ("baseline", "dry_run", "repair", "check")
+_FLAGS_WITH_A_MODULE = ("baseline", "dry_run", "check", "repair")
 
 
 def parser() -> argparse.ArgumentParser:
     """Return what reads the commands and their arguments."""
     reader = argparse.ArgumentParser(prog="python -m sherpa.db", description="The schema and its history.")
     commands = reader.add_subparsers(dest="command", required=True)
-
-    forwards = commands.add_parser("migrate", help="apply the pending migrations")
-    forwards.add_argument("--to", metavar="ID", help="stop after this one (an ID or its unique beginning)")
-
-    backwards = commands.add_parser(
-        "revert", help="take migrations back, the newest first; their rows are lost"
+    _add_migrate(commands.add_parser("migrate", help="apply the pending migrations"))
+    _add_revert(
+        commands.add_parser("revert", help="take migrations back, the newest first; their rows are lost")
     )
-    how_far = backwards.add_mutually_exclusive_group()
+    _add_migrations(commands.add_parser("migrations", help="list every migration with its state"))
+    _add_migration(commands.add_parser("migration", help="write a new migration"))
+    return reader
+
+
+def _add_migrate(command: argparse.ArgumentParser) -> None:
+    how_far = command.add_mutually_exclusive_group()
+    how_far.add_argument("--to", metavar="ID", help="stop after this one (an ID or its unique beginning)")
+    how_far.add_argument(
+        "--baseline",
+        metavar="ID",
+        help="apply nothing: record all up to this one as applied, when the database matches them",
+    )
+    command.add_argument(
+        "--allow-out-of-order",
+        action="store_true",
+        help="also apply those that are older than the newest applied one",
+    )
+    command.add_argument(
+        "--wait", metavar="SECONDS", type=_seconds, default=0, help="how long to wait for the server"
+    )
+    _add_lock_wait(command)
+
+
+def _add_revert(command: argparse.ArgumentParser) -> None:
+    how_far = command.add_mutually_exclusive_group()
     how_far.add_argument("--steps", metavar="N", type=_positive, help="how many (default: 1)")
     how_far.add_argument("--to", metavar="ID", help="all that came after this one, which stays")
     how_far.add_argument("--all", action="store_true", help="everything; asks before")
-    backwards.add_argument("--yes", action="store_true", help="don't ask")
+    command.add_argument("--yes", action="store_true", help="don't ask")
+    _add_lock_wait(command)
 
-    for command in (forwards, backwards):
-        command.add_argument(
-            "--lock-wait",
-            metavar="SECONDS",
-            type=_seconds,
-            default=LOCK_WAIT_SECONDS,
-            help="how long to wait for another runner (default: %(default).0f)",
-        )
 
-    listing = commands.add_parser("migrations", help="list the applied and the pending migrations")
-    listing.add_argument("--json", action="store_true", help="print JSON")
-    return reader
+def _add_migrations(command: argparse.ArgumentParser) -> None:
+    what = command.add_mutually_exclusive_group()
+    what.add_argument("--json", action="store_true", help="print JSON")
+    what.add_argument(
+        "--repair",
+        action="store_true",
+        help="show what was edited, and accept the present files; asks before",
+    )
+    command.add_argument("--check", action="store_true", help="compare the database with the tables")
+    command.add_argument("--yes", action="store_true", help="don't ask (with --repair)")
+    _add_lock_wait(command)
+
+
+def _add_migration(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "words", metavar="WORDS", nargs="+", help='what it does: "add nickname to memberships"'
+    )
+    command.add_argument(
+        "--folder", metavar="FOLDER", type=Path, default=VERSIONS, help="where (default: with the others)"
+    )
+
+
+def _add_lock_wait(command: argparse.ArgumentParser) -> None:
+    command.add_argument(
+        "--lock-wait",
+        metavar="SECONDS",
+        type=_seconds,
+        default=LOCK_WAIT_SECONDS,
+        help="how long to wait for another runner (default: %(default).0f)",
+    )
 
 
 def module_of(arguments: argparse.Namespace) -> str:

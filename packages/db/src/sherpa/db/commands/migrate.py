@@ -15,7 +15,14 @@ def run(arguments: argparse.Namespace) -> int:
     """Apply them, tell each, and sum up."""
     settings = load(MigrationSettings).database
     done = asyncio.run(
-        migrate(settings, to=arguments.to, lock_wait_seconds=arguments.lock_wait, report=report)
+        migrate(
+            settings,
+            to=arguments.to,
+            lock_wait_seconds=arguments.lock_wait,
+            wait_seconds=arguments.wait,
+            allow_out_of_order=arguments.allow_out_of_order,
+            report=report,
+        )
     )
     say(f"{count(done, 'applied') or 'Nothing to apply'} in {describe_server(settings)}.")
     return WELL

@@ -3,10 +3,11 @@
 Listing them reads file names only, so that a run with nothing to do imports neither Piccolo nor a migration.
 """
 
+import hashlib
+import importlib.util
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from pathlib import Path
 
 from sherpa.db.migrations.errors import AmbiguousMigrationError, BrokenMigrationError, UnknownMigrationError
@@ -30,20 +31,26 @@ class MigrationFile:
         """The digits that the ID begins with."""
         return self.id.partition("_")[0]
 
+    def read_source(self) -> str:
+        """Return the file's text, decoded as Python does; raise `BrokenMigrationError` when that fails."""
+        try:
+            return importlib.util.decode_source(self.path.read_bytes())
+        except (OSError, SyntaxError, UnicodeDecodeError) as error:
+            raise BrokenMigrationError(f"{self.path} cannot be read: {error}.") from error
+
 
 def list_files(folder: Path = VERSIONS) -> tuple[MigrationFile, ...]:
     """Return the folder's migrations in the order in which they apply.
 
-    Raises `BrokenMigrationError` for a name that is none of ours and for two files with one number.
+    Raises `BrokenMigrationError` for a name that is none of ours. Whether the numbers are in order is for
+    `sherpa.db.migrations.contradictions` to say, together with what the database knows.
     """
-    files = sorted(_read_name(path) for path in folder.glob("*.py") if path.name != "__init__.py")
-    for earlier, later in pairwise(files):
-        if earlier.number == later.number:
-            raise BrokenMigrationError(
-                f"{earlier.path.name} and {later.path.name} share the number {later.number}: "
-                f"give the newer one the next free number, in its name and in its ID."
-            )
-    return tuple(files)
+    return tuple(sorted(_read_name(path) for path in folder.glob("*.py") if path.name != "__init__.py"))
+
+
+def digest(source: str) -> str:
+    """Return the SHA-256 of a text in UTF-8, in hex, as the server computes it of a recorded source."""
+    return hashlib.sha256(source.encode()).hexdigest()
 
 
 def complete(wanted: str, known: Sequence[str]) -> str:

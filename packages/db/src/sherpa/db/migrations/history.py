@@ -1,5 +1,13 @@
-"""What was applied, in Piccolo's own table `migration`, so that Piccolo's tools read the same history."""
+"""What was applied, in Piccolo's own table `migration`, so that Piccolo's tools read the same history.
 
+Ours are three more columns, which Piccolo does not look at, and a table without them is read all the same.
+"""
+
+import getpass
+import os
+import socket
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import asyncpg
@@ -7,8 +15,8 @@ import asyncpg
 from sherpa.db.migrations.errors import HistoryError
 from sherpa.db.migrations.files import APP_NAME
 
-# Piccolo's columns, and one thing more: a migration can't be recorded twice. The comment tells our table from
-# one that Piccolo made: only ours goes with the last migration.
+# Piccolo's columns, then ours, and one thing more: a migration can't be recorded twice. The comment tells our
+# table from one that Piccolo made: only ours goes with the last migration.
 _MARK = "What sherpa.db applied, and when (UTC); in the format of Piccolo"
 _CREATE = f"""
 CREATE TABLE migration (
@@ -16,19 +24,71 @@ CREATE TABLE migration (
     name VARCHAR(200) NOT NULL DEFAULT '',
     app_name VARCHAR(200) NOT NULL DEFAULT '',
     ran_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP,
+    source TEXT,
+    applied_by TEXT,
+    duration_seconds DOUBLE PRECISION,
     UNIQUE (app_name, name)
 );
 COMMENT ON TABLE migration IS '{_MARK}'
 """
-# The casts fail, and say why, where somebody else's table has columns of these names.
-_READ = """
-SELECT name::text, ran_on::timestamp AS at FROM migration WHERE app_name::text = $1 ORDER BY name
+_OUR_COLUMNS = ("source", "applied_by", "duration_seconds")
+_ADD_COLUMNS = """
+ALTER TABLE migration
+    ADD COLUMN IF NOT EXISTS source TEXT,
+    ADD COLUMN IF NOT EXISTS applied_by TEXT,
+    ADD COLUMN IF NOT EXISTS duration_seconds DOUBLE PRECISION
 """
+_DROP_COLUMNS = """
+ALTER TABLE migration
+    DROP COLUMN IF EXISTS source, DROP COLUMN IF EXISTS applied_by, DROP COLUMN IF EXISTS duration_seconds
+"""
+_COUNT_COLUMNS = """
+SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('migration') AND attname = ANY ($1)
+"""
+
+# Where the table lacks a column of ours, its name means the one of `absent`, from the query around: thus one
+# query reads the old format and the new one. The casts fail, and say why, where somebody else's table has
+# columns of these names.
+_COLUMNS = """
+FROM (SELECT NULL::text AS source, NULL::text AS applied_by, NULL::float8 AS duration_seconds) AS absent,
+LATERAL (
+    SELECT name::text, ran_on::timestamp AS at, app_name::text AS app,
+           source::text, applied_by::text, duration_seconds::float8
+    FROM migration
+) AS applied
+WHERE applied.app = $1
+"""
+_READ = f"""
+SELECT applied.name AS id, applied.at, applied.applied_by, applied.duration_seconds,
+       encode(sha256(convert_to(applied.source, 'UTF8')), 'hex') AS digest
+{_COLUMNS} ORDER BY applied.name
+"""
+_READ_SOURCES = f"SELECT applied.name, applied.source {_COLUMNS} AND applied.name = ANY ($2)"
+_RECORD = """
+INSERT INTO migration (name, app_name, ran_on, source, applied_by, duration_seconds)
+VALUES ($1, $2, clock_timestamp() AT TIME ZONE 'UTC', $3, $4 || ' as ' || current_user, $5)
+"""
+_WRITE_SOURCE = "UPDATE migration SET source = $3 WHERE app_name = $1 AND name = $2"
 _IS_OURS = "SELECT obj_description('migration'::regclass, 'pg_class') = $1"
 
 
-async def read_history(connection: asyncpg.Connection) -> tuple[tuple[str, datetime], ...]:
-    """Return each applied migration's ID and time (UTC), by ID, in one query that writes nothing.
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One applied migration: `at` is in UTC, `applied_by` is "user@host as role".
+
+    `digest` is the SHA-256, in hex, of the source that was applied. What an older runner, or Piccolo's
+    command, did not write down is None.
+    """
+
+    id: str
+    at: datetime
+    applied_by: str | None = None
+    duration_seconds: float | None = None
+    digest: str | None = None
+
+
+async def read_history(connection: asyncpg.Connection) -> tuple[Record, ...]:
+    """Return what is applied, by ID, in one query that writes nothing.
 
     A database without the table has no history. Raises `HistoryError` when the table is somebody else's.
     """
@@ -42,26 +102,56 @@ async def read_history(connection: asyncpg.Connection) -> tuple[tuple[str, datet
         raise HistoryError(
             f"`migration` in this database is not our table: {error.args[0]}. Is DATABASE_URL right?"
         ) from error
-    return tuple((row["name"], row["at"].replace(tzinfo=UTC)) for row in rows)
+    return tuple(Record(**{**row, "at": row["at"].replace(tzinfo=UTC)}) for row in rows)
 
 
-async def record(connection: asyncpg.Connection, migration_id: str) -> None:
+async def read_sources(connection: asyncpg.Connection, ids: Collection[str]) -> dict[str, str | None]:
+    """Return the source of each of these migrations as it was applied; None where none is recorded."""
+    rows = await connection.fetch(_READ_SOURCES, APP_NAME, list(ids))
+    return {row["name"]: row["source"] for row in rows}
+
+
+async def record(
+    connection: asyncpg.Connection,
+    migration_id: str,
+    *,
+    source: str | None = None,
+    duration_seconds: float | None = None,
+) -> None:
     """Write down that the migration is applied; belongs into the migration's own transaction."""
     if await connection.fetchval("SELECT to_regclass('migration') IS NULL"):
         await connection.execute(_CREATE)
-    await connection.execute(
-        "INSERT INTO migration (name, app_name, ran_on)"
-        " VALUES ($1, $2, clock_timestamp() AT TIME ZONE 'UTC')",
-        migration_id,
-        APP_NAME,
-    )
+    await _complete_columns(connection)
+    await connection.execute(_RECORD, migration_id, APP_NAME, source, _describe_us(), duration_seconds)
+
+
+async def write_sources(connection: asyncpg.Connection, sources: Mapping[str, str]) -> None:
+    """Write down these sources, by ID, as those that were applied; the table and the rows exist."""
+    await _complete_columns(connection)
+    await connection.executemany(_WRITE_SOURCE, [(APP_NAME, *each) for each in sources.items()])
 
 
 async def forget(connection: asyncpg.Connection, migration_id: str) -> None:
-    """Strike the migration out, and remove our table with its last row: nothing of us remains."""
+    """Strike the migration out, and with the last one our table, or our columns: nothing of us remains."""
     await connection.execute(
         "DELETE FROM migration WHERE app_name = $1 AND name = $2", APP_NAME, migration_id
     )
-    is_empty = not await connection.fetchval("SELECT EXISTS (SELECT FROM migration)")
-    if is_empty and await connection.fetchval(_IS_OURS, _MARK):
-        await connection.execute("DROP TABLE migration")
+    if await connection.fetchval(_IS_OURS, _MARK):
+        if not await connection.fetchval("SELECT EXISTS (SELECT FROM migration)"):
+            await connection.execute("DROP TABLE migration")
+    elif not await connection.fetchval("SELECT EXISTS (SELECT FROM migration WHERE app_name = $1)", APP_NAME):
+        await connection.execute(_DROP_COLUMNS)
+
+
+async def _complete_columns(connection: asyncpg.Connection) -> None:
+    # Asked first, for ALTER TABLE would lock out who reads the history, and wants the table's owner.
+    if len(_OUR_COLUMNS) != await connection.fetchval(_COUNT_COLUMNS, _OUR_COLUMNS):
+        await connection.execute(_ADD_COLUMNS)
+
+
+def _describe_us() -> str:
+    try:
+        user = getpass.getuser()
+    except (OSError, KeyError):  # a container may run as a number that has no name
+        user = str(os.getuid())
+    return f"{user}@{socket.gethostname()}"
