@@ -2,17 +2,26 @@
 
 import os
 import sys
+import time
 from collections.abc import Sequence
+from typing import Final
 
-from sherpa.db.migrations.events import Event, Notice, Step, Waited, Waiting
+from sherpa.db.migrations.events import Event, Notice, Progress, Step, Waited, Waiting
+from sherpa.db.progressbar import ProgressBar, columns_of
+
+_bar: Final = ProgressBar()
 
 
 def say(text: str) -> None:
     """Write a line to stdout; raise OSError when it is lost, but not when nobody reads any more."""
-    if sys.stdout is None:  # started with `>&-`
+    _write(f"{_bar.end()}{text}\n")
+
+
+def _write(text: str) -> None:
+    if sys.stdout is None or not text:  # started with `>&-`
         return
     try:
-        sys.stdout.write(f"{text}\n")
+        sys.stdout.write(text)
         sys.stdout.flush()
     except OSError as error:
         # Python itself would fail at the end, when it writes what it still has.
@@ -23,6 +32,7 @@ def say(text: str) -> None:
 
 def complain(fault: object) -> None:
     """Write a fault to stderr."""
+    _write(_bar.end())
     sys.stderr.write(f"{fault}\n")
 
 
@@ -51,6 +61,8 @@ def report(event: Event) -> None:
             say(f"Waited {seconds:.1f} s for it.")
         case Notice(text):
             say(f"  notice: {text}")
+        case Progress():
+            _write(_bar.update(event, time.monotonic(), columns_of(sys.stdout)))
 
 
 def count(what: Sequence[object], done: str) -> str:

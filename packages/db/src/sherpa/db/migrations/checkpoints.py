@@ -1,0 +1,123 @@
+"""How far a data migration has come: a row that changes in each batch's transaction, so the two never differ.
+
+It stays until the migration itself is recorded, for only then nobody asks again; its table goes with it.
+"""
+
+from dataclasses import dataclass
+from typing import Final
+
+import asyncpg
+
+from sherpa.db.migrations.errors import HistoryError
+from sherpa.db.migrations.events import Direction
+
+# The comment tells our table from somebody else's: only ours is ever read, or dropped.
+_MARK: Final = "How far sherpa.db has come with data migrations that are not finished"
+_CREATE: Final = f"""
+CREATE TABLE migration_progress (
+    migration_id TEXT NOT NULL,
+    direction TEXT NOT NULL,
+    statement TEXT NOT NULL,
+    -- The rows that the finished batches went over, and how many there were at the start.
+    done BIGINT NOT NULL DEFAULT 0,
+    total BIGINT NOT NULL,
+    -- Keys as text, for each type has one: the last that is done, and the last that there was at the start.
+    last_key TEXT,
+    end_key TEXT NOT NULL,
+    started_at TIMESTAMPTZ NOT NULL DEFAULT NOW(),
+    PRIMARY KEY (migration_id, direction)
+);
+COMMENT ON TABLE migration_progress IS '{_MARK}'
+"""
+_EXISTS: Final = """
+SELECT obj_description(to_regclass('migration_progress'), 'pg_class') IS NOT DISTINCT FROM $1
+"""
+_INSERT: Final = """
+INSERT INTO migration_progress (migration_id, direction, statement, total, end_key)
+VALUES ($1, $2, $3, $4, $5)
+"""
+_READ: Final = """
+SELECT done, total, last_key AS last, end_key AS end, statement FROM migration_progress
+WHERE migration_id = $1 AND direction = $2 FOR UPDATE
+"""
+_MOVE: Final = """
+UPDATE migration_progress SET done = done + $3, last_key = $4 WHERE migration_id = $1 AND direction = $2
+"""
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """What is done: `done` of about `total` rows, up to and with the key `last` (None: none) of `end`."""
+
+    done: int
+    total: int
+    last: str | None
+    end: str
+    statement: str
+
+    @property
+    def is_at_end(self) -> bool:
+        """Whether there is nothing left to do."""
+        return self.last == self.end
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoints:
+    """Those of one way of one migration."""
+
+    migration_id: str
+    direction: Direction
+
+    async def find(self, connection: asyncpg.Connection) -> Checkpoint | None:
+        """Return where an earlier run ended; None when there was none."""
+        return await self._find(connection) if await _exists(connection) else None
+
+    async def begin(self, connection: asyncpg.Connection, statement: str, total: int, end: str) -> Checkpoint:
+        """Set the start down, and return it; call it in a transaction, for it may create the table."""
+        if not await _exists(connection):
+            await connection.execute(_CREATE)
+        await connection.execute(_INSERT, self.migration_id, self.direction, statement, total, end)
+        return Checkpoint(0, total, None, end, statement)
+
+    async def read(self, connection: asyncpg.Connection) -> Checkpoint:
+        """Return the newest, and keep any other from moving it before this transaction ends."""
+        if (found := await self._find(connection)) is None:
+            raise HistoryError(f"Somebody deleted {self.migration_id} from migration_progress while it ran.")
+        return found
+
+    async def move(self, connection: asyncpg.Connection, last: str, rows: int) -> None:
+        """Set down that `rows` more are done, up to `last`; belongs into the transaction that did them."""
+        await connection.execute(_MOVE, self.migration_id, self.direction, rows, last)
+
+    async def _find(self, connection: asyncpg.Connection) -> Checkpoint | None:
+        row = await connection.fetchrow(_READ, self.migration_id, self.direction)
+        return Checkpoint(**row) if row else None
+
+
+async def clear_checkpoints(connection: asyncpg.Connection, migration_id: str) -> None:
+    """Forget how far it came, for now the history says so; belongs into the transaction that records it."""
+    if not await _exists(connection):
+        return
+    await connection.execute("DELETE FROM migration_progress WHERE migration_id = $1", migration_id)
+    if not await connection.fetchval("SELECT EXISTS (SELECT FROM migration_progress)"):
+        await connection.execute("DROP TABLE migration_progress")
+
+
+async def require_one_way(connection: asyncpg.Connection, direction: Direction) -> None:
+    """Raise `HistoryError` when a data migration is half done the other way: it would stay a mixture."""
+    if not await _exists(connection):
+        return
+    row = await connection.fetchrow(
+        "SELECT migration_id, direction, done, total FROM migration_progress WHERE direction <> $1", direction
+    )
+    if row is not None:
+        command = "inv migrate" if row["direction"] == "forwards" else "inv revert"
+        raise HistoryError(
+            f"{row['migration_id']} is half done {row['direction']} ({row['done']} of about {row['total']} "
+            f"rows): finish it first, by `{command}`. Or, when what it did does not matter, delete its row "
+            f"from the table migration_progress."
+        )
+
+
+async def _exists(connection: asyncpg.Connection) -> bool:
+    return bool(await connection.fetchval(_EXISTS, _MARK))
