@@ -39,6 +39,11 @@ def _add_migrate(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--wait", metavar="SECONDS", type=_seconds, default=0, help="how long to wait for the server"
     )
+    command.add_argument(
+        "--dry-run",
+        action="store_true",
+        help="print the SQL, run in a transaction that is rolled back; write nothing",
+    )
     _add_lock_wait(command)
 
 

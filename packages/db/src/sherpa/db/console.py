@@ -6,7 +6,17 @@ import time
 from collections.abc import Sequence
 from typing import Final
 
-from sherpa.db.migrations.events import Event, Notice, Progress, Step, Waited, Waiting
+from sherpa.db.migrations.events import (
+    Blocked,
+    Event,
+    Notice,
+    Progress,
+    Retrying,
+    ServerAway,
+    Step,
+    Waited,
+    Waiting,
+)
 from sherpa.db.progressbar import ProgressBar, columns_of
 
 _bar: Final = ProgressBar()
@@ -51,18 +61,34 @@ def is_confirmed(question: str) -> bool:
 
 def report(event: Event) -> None:
     """Write a line on what a runner tells while it works."""
+    if isinstance(event, Progress):
+        _write(_bar.update(event, time.monotonic(), columns_of(sys.stdout)))
+    else:
+        say(describe(event))
+
+
+def describe(event: Event) -> str:
+    """Return what a runner tells, in a line of words."""
     match event:
         case Step(migration_id, direction, seconds):
             verb = "applied" if direction == "forwards" else "reverted"
-            say(f"{migration_id:<32} {verb:<8} {seconds * 1000:8.1f} ms")
+            text = f"{migration_id:<32} {verb:<8} {seconds * 1000:8.1f} ms"
         case Waiting(holder):
-            say(f"Waiting: another runner is migrating this database ({holder}).")
+            text = f"Waiting: another runner is migrating this database ({holder})."
         case Waited(seconds):
-            say(f"Waited {seconds:.1f} s for it.")
+            text = f"Waited {seconds:.1f} s for it."
         case Notice(text):
-            say(f"  notice: {text}")
-        case Progress():
-            _write(_bar.update(event, time.monotonic(), columns_of(sys.stdout)))
+            text = f"  notice: {text}"
+        case Blocked(migration_id):
+            text = f"Blocked: {migration_id} waits for {event}."
+        case Retrying(migration_id, attempt, attempts, seconds):
+            again = f"attempt {attempt + 1} of {attempts} in {seconds:.1f} s"
+            text = f"  {migration_id} did not get its lock in time and lets others pass: {again}."
+        case ServerAway(reason):
+            text = f"Waiting for the server: {reason}"
+        case Progress(migration_id, done, total):
+            text = f"  {migration_id}: {done:,} of about {total:,} rows."
+    return text
 
 
 def count(what: Sequence[object], done: str) -> str:

@@ -106,3 +106,15 @@ class PendingError(MigrationError):
 
 class StuckError(MigrationError):
     """A data migration could not have the locks of its rows for too long; the batches before stay done."""
+
+
+class EndedTransactionError(BrokenMigrationError):
+    """A migration has a COMMIT or ROLLBACK of its own."""
+
+    def __init__(self, migration_id: str) -> None:
+        self.migration_id = migration_id
+        super().__init__(
+            f"{migration_id} ended the runner's transaction by a COMMIT or ROLLBACK of its own. "
+            f"What it did before that may stay, and is not recorded: undo it by hand, take the COMMIT out, "
+            f"run the command again."
+        )

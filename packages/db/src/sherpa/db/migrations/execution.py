@@ -11,6 +11,7 @@ from typing import Final
 
 import asyncpg
 
+from sherpa.db.migrations.checkpoints import clear_checkpoints
 from sherpa.db.migrations.concurrently import (
     ConcurrentIndex,
     is_concurrent,
@@ -22,6 +23,7 @@ from sherpa.db.migrations.errors import (
     ROLLED_BACK,
     BrokenMigrationError,
     ConnectionFailedError,
+    EndedTransactionError,
     IndexBusyError,
     MigrationError,
     MigrationFailedError,
@@ -30,7 +32,6 @@ from sherpa.db.migrations.events import Direction, Report, Step
 from sherpa.db.migrations.failure import explain, point_at
 from sherpa.db.migrations.guard import (
     Limits,
-    ended_transaction,
     enter,
     require_same_session,
     require_same_transaction,
@@ -94,6 +95,7 @@ class Execution:
         await require_same_session(self._connection, before, migration.id)
         async with transaction(self._connection):
             await enter(self._connection, Limits(LOCK_SECONDS), for_transaction=True)
+            await clear_checkpoints(self._connection, migration.id)
             await self._write_down(loaded, direction, started)
 
     async def _run_statement(self, migration: Migration, statement: str) -> None:
@@ -156,7 +158,7 @@ async def run_in_transaction(run: Run, migration: Migration) -> None:
                 await work(run)
     except asyncpg.PostgresError as error:
         if not run.connection.is_closed() and not run.connection.is_in_transaction():
-            raise ended_transaction(migration.id) from error
+            raise EndedTransactionError(migration.id) from error
         raise
 
 

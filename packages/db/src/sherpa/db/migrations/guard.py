@@ -5,7 +5,7 @@ from typing import Final
 
 import asyncpg
 
-from sherpa.db.migrations.errors import BrokenMigrationError
+from sherpa.db.migrations.errors import BrokenMigrationError, EndedTransactionError
 from sherpa.db.migrations.lock import IS_OURS, LOCK_KEY, lost_lock
 
 # Each of these, changed by one migration and not put back, would send the record, or the migrations after it,
@@ -33,6 +33,23 @@ class Limits:
     lock_seconds: float
     statement_seconds: float = 0
 
+    @property
+    def lock_timeout(self) -> str:
+        """The setting `lock_timeout`."""
+        return _interval(self.lock_seconds)
+
+    @property
+    def statement_timeout(self) -> str:
+        """The setting `statement_timeout`."""
+        return _interval(self.statement_seconds)
+
+    def as_sql(self) -> str:
+        """Return what sets them for the open transaction."""
+        return (
+            f"SET LOCAL lock_timeout = '{self.lock_timeout}'; "
+            f"SET LOCAL statement_timeout = '{self.statement_timeout}';"
+        )
+
 
 @dataclass(frozen=True, slots=True)
 class Standing:
@@ -47,10 +64,11 @@ async def enter(connection: asyncpg.Connection, limits: Limits, *, for_transacti
 
     Raises `LockHeldError` unless the session holds the runner's lock.
     """
-    row = await connection.fetchrow(
-        _ENTER, LOCK_KEY, _interval(limits.lock_seconds), _interval(limits.statement_seconds), for_transaction
+    return _read(
+        await connection.fetchrow(
+            _ENTER, LOCK_KEY, limits.lock_timeout, limits.statement_timeout, for_transaction
+        )
     )
-    return _read(row)
 
 
 async def require_same_transaction(
@@ -59,7 +77,7 @@ async def require_same_transaction(
     """Raise `BrokenMigrationError` when the migration ended the transaction or left the session changed."""
     after = _read(await connection.fetchrow(_STANDING, LOCK_KEY))
     if after.transaction != before.transaction:
-        raise ended_transaction(migration_id)
+        raise EndedTransactionError(migration_id)
     _require_same_settings(before, after, migration_id)
 
 
@@ -69,15 +87,6 @@ async def require_same_session(connection: asyncpg.Connection, before: Standing,
         raise BrokenMigrationError(f"{migration_id} left a transaction open: what begins one has to end it.")
     after = _read(await connection.fetchrow(_STANDING, LOCK_KEY))
     _require_same_settings(before, after, migration_id)
-
-
-def ended_transaction(migration_id: str) -> BrokenMigrationError:
-    """Return the error for a migration that has a COMMIT or ROLLBACK in it."""
-    return BrokenMigrationError(
-        f"{migration_id} ended the runner's transaction by a COMMIT or ROLLBACK of its own. "
-        f"What it did before that may stay, and is not recorded: undo it by hand, take the COMMIT out, "
-        f"run the command again."
-    )
 
 
 def _require_same_settings(before: Standing, after: Standing, migration_id: str) -> None:

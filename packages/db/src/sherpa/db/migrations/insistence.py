@@ -45,11 +45,14 @@ class Insistence:
                     return await step()
             except _IN_THE_WAY as error:
                 if attempt >= attempts:
-                    error.add_note(f"tried {attempts} times{self._describe_blocked()}")
+                    self._add_notes(error)
                     raise
             self._report(Retrying(migration_id, attempt, attempts, pause))
             await asyncio.sleep(pause)
         raise AssertionError("pauses never end")
 
-    def _describe_blocked(self) -> str:
-        return f"; waited for {self._watcher.blocked}" if self._watcher.blocked else ""
+    def _add_notes(self, error: Exception) -> None:
+        if self._watcher.blocked:
+            error.add_note(f"waited for {self._watcher.blocked}")
+        if self._retries.attempts > 1:
+            error.add_note(f"tried {self._retries.attempts} times")

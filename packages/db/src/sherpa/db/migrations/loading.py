@@ -11,6 +11,7 @@ from sherpa.db.migrations.concurrently import read_index
 from sherpa.db.migrations.errors import BrokenMigrationError
 from sherpa.db.migrations.files import MigrationFile
 from sherpa.db.migrations.migration import Irreversible, Migration, Way
+from sherpa.db.migrations.unfinished import unfinished_lines
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,9 +22,13 @@ class Loaded:
     source: str
 
 
-def load(file: MigrationFile) -> Loaded:
+def load_with_source(file: MigrationFile) -> Loaded:
+    """Load the migration as `load` does, together with the text that is to be recorded."""
+    return Loaded(load(file), file.read_source())
+
+
+def load(file: MigrationFile) -> Migration:
     """Import the file and return its migration; raise `BrokenMigrationError` for none, or a faulty one."""
-    source = file.read_source()
     module = _import(file)
     migration = getattr(module, "forwards", None)
     if not isinstance(migration, Migration):
@@ -38,7 +43,7 @@ def load(file: MigrationFile) -> Loaded:
         )
     if fault := _find_fault(migration):
         raise BrokenMigrationError(f"{file.path}: {fault}")
-    return Loaded(migration, source)
+    return migration
 
 
 def _find_fault(migration: Migration) -> str | None:
@@ -48,12 +53,13 @@ def _find_fault(migration: Migration) -> str | None:
         _find_fault_of_limit("statement_timeout_seconds", migration.statement_timeout_seconds),
         _find_fault_of_way("forwards", migration.forwards, migration),
         _find_fault_of_way("backwards", migration.backwards, migration),
+        _find_open_decision(migration),
     )
     return next((fault for fault in faults if fault), None)
 
 
 def _find_fault_of_limit(name: str, seconds: float | None) -> str | None:
-    if seconds is None or (0 <= seconds < math.inf):
+    if seconds is None or 0 <= seconds < math.inf:
         return None
     return f"{name} must be a number of seconds, or 0 for no limit; not {seconds!r}."
 
@@ -77,6 +83,16 @@ def _find_fault_of_way(name: str, way: Way | Irreversible, migration: Migration)
         f"{name} must be SQL, a tuple of SQL statements, or an async function that takes a Run, none of them "
         f"empty; where there is no way back, backwards=Irreversible('why')."
     )
+
+
+def _find_open_decision(migration: Migration) -> str | None:
+    """Refuse what `inv migration` wrote and nobody has finished: to apply nothing would look like success."""
+    for name, way in (("forwards", migration.forwards), ("backwards", migration.backwards)):
+        statements = [way] if isinstance(way, str) else way if isinstance(way, Sequence) else ()
+        for statement in statements:
+            if lines := unfinished_lines(str(statement)):
+                return f"{name} is not finished, it says: {lines[0]}"
+    return None
 
 
 def _is_statement(part: object) -> bool:

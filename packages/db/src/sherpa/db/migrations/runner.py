@@ -6,26 +6,25 @@ Killed at any instant, the database is before or after a migration, never betwee
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Final
 
 import asyncpg
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.blocking import Watcher
-from sherpa.db.migrations.contradictions import examine
 from sherpa.db.migrations.errors import IrreversibleError
 from sherpa.db.migrations.events import Direction, Report, Step, ignore
 from sherpa.db.migrations.execution import Execution
-from sherpa.db.migrations.files import VERSIONS, MigrationFile, list_files
+from sherpa.db.migrations.files import VERSIONS, list_files
 from sherpa.db.migrations.insistence import Insistence, Retries
-from sherpa.db.migrations.loading import Loaded, load
-from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS, acquire_lock
+from sherpa.db.migrations.loading import Loaded
+from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS
 from sherpa.db.migrations.migration import Irreversible
 from sherpa.db.migrations.session import open_session
 from sherpa.db.migrations.sources import record_absent
-from sherpa.db.migrations.status import Status
-from sherpa.db.migrations.targets import choose_applied, choose_pending, complete_forwards
+from sherpa.db.migrations.turn import Turn
 
-_RETRIES = Retries()
+_RETRIES: Final = Retries()
 
 
 async def migrate(
@@ -47,14 +46,10 @@ async def migrate(
     """
     files = list_files(folder)
     async with open_session(settings, report, wait_seconds=wait_seconds) as connection:
-        status = await _read_checked(connection, files, allow_out_of_order=allow_out_of_order)
-        target = complete_forwards(to, status)
-        if not choose_pending(status, target):
+        turn = Turn(connection, files, lock_wait_seconds, report)
+        status, pending = await turn.forwards(to, allow_out_of_order=allow_out_of_order)
+        if not pending:
             return ()
-        await acquire_lock(connection, lock_wait_seconds, report)
-        status = await _read_checked(connection, files, allow_out_of_order=allow_out_of_order)
-        # All files are read before the first runs: a broken one leaves nothing half-done.
-        pending = load_all(files, choose_pending(status, target))
         async with _executing(settings, connection, retries, report) as execution:
             done = await _run_all(execution, pending, "forwards", report)
         await record_absent(connection, status.applied, files)
@@ -68,6 +63,7 @@ async def revert(
     to: str | None = None,
     everything: bool = False,
     lock_wait_seconds: float = LOCK_WAIT_SECONDS,
+    wait_seconds: float = 0,
     folder: Path = VERSIONS,
     retries: Retries = _RETRIES,
     report: Report = ignore,
@@ -78,38 +74,24 @@ async def revert(
     `IrreversibleError` before anything is reverted, when one of them has no way back.
     """
     files = list_files(folder)
-    async with open_session(settings, report) as connection:
-        await acquire_lock(connection, lock_wait_seconds, report)
-        status = await _read_checked(connection, files)
-        applied = load_all(files, choose_applied(status, steps=steps, to=to, everything=everything))
-        require_reversible(applied)
+    async with open_session(settings, report, wait_seconds=wait_seconds) as connection:
+        turn = Turn(connection, files, lock_wait_seconds, report)
+        applied = await turn.backwards(steps=steps, to=to, everything=everything)
+        _require_reversible(applied)
         async with _executing(settings, connection, retries, report) as execution:
             return await _run_all(execution, applied, "backwards", report)
 
 
-def load_all(files: Sequence[MigrationFile], chosen: Sequence[str]) -> tuple[Loaded, ...]:
-    """Read the chosen migrations from their files, in the order of `chosen`."""
-    by_id = {file.id: file for file in files}
-    return tuple(load(by_id[migration_id]) for migration_id in chosen)
-
-
-def require_reversible(newest_first: Sequence[Loaded]) -> None:
-    """Raise `IrreversibleError` when one of them has no way back; it says how far one can go."""
+def _require_reversible(newest_first: Sequence[Loaded]) -> None:
     for loaded in newest_first:
         migration = loaded.migration
         if isinstance(migration.backwards, Irreversible):
             is_newest = loaded is newest_first[0]
             reach = "" if is_newest else f" As far as it goes: `inv revert --to {migration.id}`."
             raise IrreversibleError(
-                f"{migration.id} has no way back: {migration.backwards.reason} Nothing was reverted.{reach}"
+                f"{migration.id} has no way back: {migration.backwards.reason.rstrip('.')}. "
+                f"Nothing was reverted.{reach}"
             )
-
-
-async def _read_checked(
-    connection: asyncpg.Connection, files: Sequence[MigrationFile], *, allow_out_of_order: bool = False
-) -> Status:
-    examination = await examine(connection, files)
-    return examination.require_agreement(allow_out_of_order=allow_out_of_order)
 
 
 @asynccontextmanager

@@ -6,6 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 
 import asyncpg
+from asyncpg.transaction import Transaction
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.connecting import connect_error
@@ -123,10 +124,25 @@ async def transaction(connection: asyncpg.Connection) -> AsyncIterator[None]:
     try:
         yield
     except BaseException:
-        try:
-            async with asyncio.timeout(CLOSE_SECONDS):
-                await block.rollback()
-        except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
-            connection.terminate()  # the server rolls back what has lost its client
+        await _roll_back(connection, block)
         raise
     await block.commit()
+
+
+@asynccontextmanager
+async def rolled_back(connection: asyncpg.Connection) -> AsyncIterator[None]:
+    """Begin, and roll back at the end of the block, however that comes."""
+    block = connection.transaction()
+    await block.start()
+    try:
+        yield
+    finally:
+        await _roll_back(connection, block)
+
+
+async def _roll_back(connection: asyncpg.Connection, block: Transaction) -> None:
+    try:
+        async with asyncio.timeout(CLOSE_SECONDS):
+            await block.rollback()
+    except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        connection.terminate()  # the server rolls back what has lost its client
