@@ -24,6 +24,18 @@ _STATEMENT = re.compile(
 )
 _WAY_BACK = re.compile(r"^-- Way back(?:: none, (?P<reason>.+))?\n", re.MULTILINE)
 _SCHEMA = "Release 0: schema"
+_FILE = '''"""A step of docs/migration-recipes.md."""
+
+from sherpa.db.migrations.batches import Batches
+from sherpa.db.migrations.migration import Irreversible, Migration
+
+ID = "{id}"
+VERSION = "1.38.0"
+DESCRIPTION = "a step"
+
+{source}
+forwards = Migration(ID, DESCRIPTION, forwards=FORWARDS, backwards=BACKWARDS, transaction={transaction})
+'''
 _BAD = "Not like this"
 
 
@@ -58,29 +70,42 @@ class Step:
     breaks: int | None = None
 
     @property
+    def is_python(self) -> bool:
+        """Whether it is code, as a backfill in batches, and no SQL."""
+        return self.text.startswith("FORWARDS = ")
+
+    @property
     def forwards(self) -> tuple[Statement, ...]:
-        """The migration's statements."""
-        return _statements(_WAY_BACK.split(self.text)[0])
+        """The migration's SQL statements."""
+        return () if self.is_python else _statements(_WAY_BACK.split(self.text)[0])
 
     @property
     def backwards(self) -> tuple[Statement, ...]:
-        """The statements of its way back; none when there is none."""
-        return _statements(_WAY_BACK.split(self.text)[-1])
+        """The SQL statements of its way back; none when there is none."""
+        return () if self.is_python else _statements(_WAY_BACK.split(self.text)[-1])
 
     @property
-    def irreversible(self) -> str | None:
-        """Why there is no way back, if there is none."""
+    def is_reversible(self) -> bool:
+        """Whether there is a way back."""
+        return not self._none
+
+    def as_file(self, migration_id: str) -> str:
+        """Return the text of a migration file that does this step."""
+        source = self.text if self.is_python else self._sql_source()
+        return _FILE.format(id=migration_id, source=source, transaction=self.transaction)
+
+    def _sql_source(self) -> str:
+        backwards = self._way(self.backwards) if self.is_reversible else f"Irreversible({self._none!r})"
+        return f"FORWARDS = {self._way(self.forwards)}\nBACKWARDS = {backwards}\n"
+
+    @property
+    def _none(self) -> str:
+        """Why there is no way back; empty where there is one."""
+        if self.is_python:
+            return "code" if "\nBACKWARDS = Irreversible(" in self.text else ""
         found = _WAY_BACK.search(self.text)
         assert found, f"no way back is told: {self.text}"
-        return found["reason"]
-
-    @property
-    def source(self) -> str:
-        """The migration as a file has it: FORWARDS and BACKWARDS."""
-        forwards, backwards = self._way(self.forwards), self._way(self.backwards)
-        if self.irreversible:
-            backwards = f"Irreversible({self.irreversible!r})"
-        return f"FORWARDS = {forwards}\nBACKWARDS = {backwards}\n"
+        return found["reason"] or ""
 
     def _way(self, statements: tuple[Statement, ...]) -> str:
         singles = tuple(statement.sql for statement in statements)

@@ -153,7 +153,7 @@ async def test_statements_do_what_is_claimed(recipe: Recipe, observer: Observer)
     ways = [
         way
         for step in recipe.migrations
-        for way in ([step.forwards] if step.irreversible else [step.forwards, step.backwards, step.forwards])
+        for way in ([step.forwards, step.backwards, step.forwards] if step.is_reversible else [step.forwards])
     ]
 
     seen = [await observer.observe_all(way) for way in ways]
