@@ -48,7 +48,7 @@ async def test_example_works_both_ways(
     for path in VERSIONS.glob("sherpa_*.py"):
         (folder / path.name).write_bytes(path.read_bytes())
     (example,) = _blocks("python")
-    (folder / "sherpa_003_nickname.py").write_text(example)
+    (folder / "sherpa_006_nickname.py").write_text(example)
 
     await migrate(empty_database_settings, folder=folder)
     after = await snapshot(empty_connection)

@@ -12,7 +12,7 @@ class OutboxEventExistsError(ConstraintError):
 
 
 class EventAlreadyProcessedError(ConstraintError):
-    """The event was processed before: the work is done, nothing is to be repeated."""
+    """The handler processed the event before: the work is done, nothing is to be repeated."""
 
 
 class MembershipExistsError(ConstraintError):

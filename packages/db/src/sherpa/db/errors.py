@@ -68,6 +68,21 @@ class TransactionMisuseError(DatabaseError):
     """The transaction was used in a way that could not keep its promise."""
 
 
+class HalfKeyError(DatabaseError):
+    """A row can't be told by a part of its key.
+
+    `table` is the table's class, `key` the columns of its key.
+    """
+
+    def __init__(self, table: str, key: tuple[str, ...]) -> None:
+        super().__init__(
+            f"A row of {table} is told by {' and '.join(key)} together; Piccolo would go by {key[0]} alone. "
+            f"Use insert(), and update() or delete() with where() on all of them."
+        )
+        self.table = table
+        self.key = key
+
+
 class ConstraintError(DatabaseError):
     """A row breaks a rule of the schema.
 

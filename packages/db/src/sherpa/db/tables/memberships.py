@@ -48,7 +48,6 @@ class Memberships(Table, tablename="memberships"):
     memberships_status_check = one_of("status", MembershipStatus, name="memberships_status_check")
 
     ddl_indexes: ClassVar[tuple[str, ...]] = (
-        "CREATE INDEX idx_memberships_user_id ON memberships (user_id)",
         (
             "CREATE INDEX idx_memberships_stripe_customer ON memberships (stripe_customer_id) "
             "WHERE stripe_customer_id IS NOT NULL"

@@ -5,11 +5,13 @@ from typing import ClassVar
 from piccolo.columns import UUID, Timestamptz, Varchar
 from piccolo.table import Table
 
-from sherpa.db.tables.schema import ServerNow
+from sherpa.db.tables.schema import KeyOfSeveral, ServerNow
 
 
-class ProcessedEvents(Table, tablename="processed_events"):
-    """One handled event, and the handler that did it."""
+class ProcessedEvents(KeyOfSeveral, Table, tablename="processed_events"):
+    """One event that one handler has done: the two together are the key."""
+
+    key_columns: ClassVar[tuple[str, ...]] = ("event_id", "handler_name")
 
     event_id = UUID(primary_key=True, default=None)
     handler_name = Varchar(length=100, default=None)

@@ -4,12 +4,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
-from typing import Final
+from typing import Any, ClassVar, Final, NoReturn
 
 from piccolo.columns.defaults.timestamptz import TimestamptzNow
 from piccolo.constraints import Check
 from piccolo.engine.postgres import PostgresEngine
 from piccolo.table import Table
+
+from sherpa.db.errors import HalfKeyError
 
 # Piccolo writes it, last, for every column without a default; for a varchar PostgreSQL keeps it in the
 # catalogue, as `NULL::character varying`.
@@ -23,6 +25,32 @@ class ServerNow(TimestamptzNow):
     def postgres(self) -> str:
         """The default as SQL."""
         return "now()"
+
+
+class KeyOfSeveral:
+    """A table whose primary key is several columns, `key_columns`; stands before Table among the bases.
+
+    Piccolo knows keys of one column: the first one is declared as `primary_key=True`. What goes by it alone
+    would hit the rows of others, and raises `HalfKeyError`; insert(), and all that goes by where(), work.
+    """
+
+    key_columns: ClassVar[tuple[str, ...]]
+
+    def __eq__(self, other: object) -> bool:
+        """Tell whether the other is the same row, by the whole key."""
+        return type(other) is type(self) and self._key() == other._key()
+
+    def __hash__(self) -> int:
+        return hash(self._key())
+
+    def save(self, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401 (whatever Piccolo's take)
+        """Refuse, as all that goes by half the key."""
+        raise HalfKeyError(type(self).__name__, self.key_columns)
+
+    remove = refresh = update_self = get_related = add_m2m = get_m2m = remove_m2m = save
+
+    def _key(self) -> tuple[object, ...]:
+        return tuple(getattr(self, name) for name in self.key_columns)
 
 
 class _Dialect(PostgresEngine):
@@ -40,6 +68,9 @@ def statements(table: type[Table]) -> tuple[str, ...]:
     with _speaking_postgres(table):
         _, *indexes_and_constraints = table.create_table().ddl
         columns = [column.ddl.removesuffix(_NO_DEFAULT) for column in table._meta.columns]
+    if issubclass(table, KeyOfSeveral):
+        columns = [column.replace(" PRIMARY KEY", "", 1) for column in columns]
+        columns.append(f"PRIMARY KEY ({', '.join(table.key_columns)})")
     create = f"CREATE TABLE {table._meta.get_formatted_tablename()} ({', '.join(columns)})"
     return (create, *indexes_and_constraints, *vars(table)["ddl_indexes"])
 

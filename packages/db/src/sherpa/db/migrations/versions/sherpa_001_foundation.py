@@ -62,9 +62,8 @@ CREATE TABLE outbox (
 -- the backlog, however many published events the table keeps.
 CREATE INDEX idx_outbox_unprocessed ON outbox(created_at) WHERE processed_at IS NULL;
 
--- What was handled, so that a second delivery changes nothing. The key is the event alone: a second handler
--- of the same event would find it taken. Handlers therefore store an id made of event and handler, and a
--- later migration may widen the key.
+-- What was handled, so that a second delivery changes nothing. The key is the event alone, as specified: a
+-- second handler of the same event would find it taken. 004_handler_key widens it.
 CREATE TABLE processed_events (
     event_id UUID PRIMARY KEY,
     handler_name VARCHAR(100) NOT NULL,

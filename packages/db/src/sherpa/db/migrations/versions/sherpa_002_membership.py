@@ -34,7 +34,7 @@ CREATE TABLE memberships (
 );
 
 -- Serves WHERE user_id = …, as the index behind UNIQUE (user_id) does already. It is in the schema as given;
--- a later migration may drop it.
+-- 005_drop_user_id_index drops it.
 CREATE INDEX idx_memberships_user_id ON memberships(user_id);
 
 -- Serves Stripe's webhooks, which know the customer alone: WHERE stripe_customer_id = …. Partial, for free

@@ -1,0 +1,158 @@
+"""The migrations after the seed's: rows survive each of them both ways, and code of either time goes on."""
+
+import asyncpg
+import pytest
+
+from sherpa.config import DatabaseSettings
+from sherpa.db.catalogue import diff, snapshot
+from sherpa.db.migrations.errors import MigrationFailedError
+from sherpa.db.migrations.files import list_files
+from sherpa.db.migrations.runner import migrate, revert
+
+AFTER_SEED = [file.id for file in list_files()][2:]
+A, B = (f"{digit * 8}-0000-0000-0000-000000000000" for digit in "ab")
+RECORD = "INSERT INTO processed_events (event_id, handler_name) VALUES ($1, $2)"
+# How code of the new time records an event: by the columns of the new key.
+RECORD_NEW = f"{RECORD} ON CONFLICT (event_id, handler_name) DO NOTHING"
+ROWS = {
+    "processed_events": "SELECT event_id, handler_name, processed_at FROM processed_events ORDER BY 1, 2",
+    "memberships": "SELECT * FROM memberships ORDER BY id",
+}
+
+
+async def _rows(connection: asyncpg.Connection) -> dict[str, list[tuple[object, ...]]]:
+    return {table: [tuple(row) for row in await connection.fetch(query)] for table, query in ROWS.items()}
+
+
+async def _fill(connection: asyncpg.Connection) -> None:
+    await connection.execute(f"""
+        INSERT INTO processed_events VALUES ('{A}', 'mail'), ('{B}', 'statistic');
+        INSERT INTO memberships (id, user_id, tier, status) VALUES ('{A}', '{B}', 'free', 'active');
+    """)
+
+
+@pytest.mark.parametrize("migration_id", AFTER_SEED)
+async def test_rows_survive_both_ways(
+    migration_id: str, empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """Every row is the same after a migration, and after its way back."""
+    known = [file.id for file in list_files()]
+    await migrate(empty_database_settings, to=known[known.index(migration_id) - 1])
+    await _fill(empty_connection)
+    before = await _rows(empty_connection)
+
+    await migrate(empty_database_settings, to=migration_id)
+    there = await _rows(empty_connection)
+    await revert(empty_database_settings)
+
+    assert before == there
+    assert before == await _rows(empty_connection)
+
+
+async def test_seeds_key_hides_an_event(
+    empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """Before: what one handler recorded, no other can record."""
+    await migrate(empty_database_settings, to="002_membership")
+    await empty_connection.execute(RECORD, A, "mail")
+
+    with pytest.raises(asyncpg.UniqueViolationError, match="processed_events_pkey"):
+        await empty_connection.execute(RECORD, A, "statistic")
+
+
+async def test_each_handler_records_an_event(
+    empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """After: each handler has its own record of an event, and none is done twice, of old or of new code."""
+    await migrate(empty_database_settings, to="002_membership")
+    await empty_connection.execute(RECORD, A, "mail")
+
+    await migrate(empty_database_settings)
+
+    assert "INSERT 0 0" == await empty_connection.execute(RECORD_NEW, A, "mail")
+    with pytest.raises(asyncpg.UniqueViolationError, match="processed_events_pkey"):
+        await empty_connection.execute(RECORD, A, "mail")
+    assert "INSERT 0 1" == await empty_connection.execute(RECORD_NEW, A, "statistic")
+    assert "INSERT 0 1" == await empty_connection.execute(RECORD, B, "mail")
+
+
+@pytest.mark.parametrize("migration_id", ["002_membership", *AFTER_SEED])
+@pytest.mark.parametrize("record", [RECORD, f"{RECORD} ON CONFLICT DO NOTHING"], ids=["plain", "do nothing"])
+async def test_old_code_goes_on(
+    record: str,
+    migration_id: str,
+    empty_database_settings: DatabaseSettings,
+    empty_connection: asyncpg.Connection,
+) -> None:
+    """At every migration, code of the old time records an event once."""
+    await migrate(empty_database_settings, to=migration_id)
+
+    first = await empty_connection.execute(record, A, "mail")
+    try:
+        second = await empty_connection.execute(record, A, "mail")
+    except asyncpg.UniqueViolationError as error:
+        second = str(error.constraint_name)
+
+    assert "INSERT 0 1" == first
+    assert second in {"INSERT 0 0", "processed_events_pkey"}
+
+
+@pytest.mark.parametrize("migration_id", ["003_handler_key_index", "004_handler_key"])
+async def test_new_code_may_be_early(
+    migration_id: str, empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """From 003 on, code of the new time records an event once; no second handler is passed over silently."""
+    await migrate(empty_database_settings, to=migration_id)
+
+    assert "INSERT 0 1" == await empty_connection.execute(RECORD_NEW, A, "mail")
+    assert "INSERT 0 0" == await empty_connection.execute(RECORD_NEW, A, "mail")
+    if migration_id == "003_handler_key_index":
+        with pytest.raises(asyncpg.UniqueViolationError, match="processed_events_pkey"):
+            await empty_connection.execute(RECORD_NEW, A, "statistic")
+    else:
+        assert "INSERT 0 1" == await empty_connection.execute(RECORD_NEW, A, "statistic")
+
+
+async def test_way_back_refuses_to_lose_records(
+    empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """Where two handlers recorded one event, the way back says so and changes nothing."""
+    await migrate(empty_database_settings, to="004_handler_key")
+    for handler in ("mail", "statistic"):
+        await empty_connection.execute(RECORD, A, handler)
+    before = await snapshot(empty_connection), await _rows(empty_connection)
+
+    with pytest.raises(MigrationFailedError) as caught:
+        await revert(empty_database_settings)
+
+    assert "1 event(s) in processed_events are recorded by more than one handler" in str(caught.value)
+    assert "Stay at 004" in str(caught.value)
+    after = await snapshot(empty_connection), await _rows(empty_connection)
+    assert () == diff(before[0], after[0])
+    assert before == after
+
+
+async def test_key_is_swapped_without_a_build(
+    empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """The new key is the very index that 003 built: nothing is built while the table is locked."""
+    index = "SELECT relfilenode FROM pg_class WHERE relname = $1"
+    await migrate(empty_database_settings, to="003_handler_key_index")
+    built = await empty_connection.fetchval(index, "processed_events_event_id_handler_name_key")
+
+    await migrate(empty_database_settings, to="004_handler_key")
+
+    assert built == await empty_connection.fetchval(index, "processed_events_pkey")
+
+
+async def test_users_membership_is_found_by_the_other_index(
+    empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """Without the second index, a user's membership is found by that of the UNIQUE."""
+    await migrate(empty_database_settings)
+
+    async with empty_connection.transaction():
+        await empty_connection.execute("SET LOCAL enable_seqscan = off")
+        plan = await empty_connection.fetch(f"EXPLAIN SELECT * FROM memberships WHERE user_id = '{A}'")
+
+    assert any("memberships_user_id_key" in line[0] for line in plan)
