@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
@@ -12,6 +13,8 @@ from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.runner import migrate, revert
 from sherpa.db.migrations.status import read_status
+
+type WriteMigration = Callable[..., Path]
 
 KNOWN = [file.id for file in list_files()]
 
@@ -25,15 +28,33 @@ class Piccolo:
 
     def __call__(self, *arguments: str) -> str:
         """Run `piccolo migrations ...`; it must end well."""
-        done = subprocess.run(
+        done = self.run(*arguments)
+        done.check_returncode()
+        return done.stdout
+
+    def run(self, *arguments: str) -> subprocess.CompletedProcess[str]:
+        """Run `piccolo migrations ...`, however it ends."""
+        return subprocess.run(
             [sys.executable, "-m", "piccolo.main", "migrations", *arguments],
             env=self.environment,
             cwd=self.folder,
             capture_output=True,
             text=True,
-            check=True,
+            check=False,
         )
-        return done.stdout
+
+    def use(self, folder: Path) -> None:
+        """Take the migrations from this folder from now on."""
+        app = f"AppConfig(app_name='sherpa', migrations_folder_path={str(folder)!r})"
+        (self.folder / "made_up_app.py").write_text(
+            f"from piccolo.conf.apps import AppConfig\n\nAPP_CONFIG = {app}\n"
+        )
+        (self.folder / "made_up_conf.py").write_text(
+            "from piccolo.conf.apps import AppRegistry\n"
+            "from sherpa.db.piccolo_conf import DB as DB\n\n"
+            "APP_REGISTRY = AppRegistry(apps=['made_up_app'])\n"
+        )
+        self.environment |= {"PICCOLO_CONF": "made_up_conf"}
 
 
 @pytest.fixture
@@ -137,3 +158,60 @@ async def test_history_has_piccolos_columns(
         "public.migration_app_name_name_key",
         "table public.migration",
     ] == sorted(added)
+
+
+async def test_piccolo_runs_single_statements(
+    piccolo: Piccolo, folder: Path, write_migration: WriteMigration, empty_connection: asyncpg.Connection
+) -> None:
+    """What can't run in a transaction, Piccolo runs statement by statement, there and back."""
+    write_migration("001_a", forwards="CREATE TABLE a (x int)", backwards="DROP TABLE a")
+    write_migration(
+        "002_b",
+        forwards=("CREATE INDEX CONCURRENTLY IF NOT EXISTS a_x ON a (x)", "VACUUM a"),
+        backwards=("DROP INDEX CONCURRENTLY IF EXISTS a_x",),
+        transaction=False,
+    )
+    piccolo.use(folder)
+
+    piccolo("forwards", "sherpa")
+    there = await empty_connection.fetchval("SELECT to_regclass('a_x') IS NOT NULL")
+    piccolo("backwards", "sherpa", "002_b", "--auto_agree")
+
+    assert there
+    assert await empty_connection.fetchval("SELECT to_regclass('a_x') IS NULL")
+
+
+@pytest.mark.parametrize(
+    ("forwards", "backwards", "arguments", "fact"),
+    [
+        ("CODE", "SELECT 1", ("forwards", "sherpa"), "001_a runs code, which Piccolo can't"),
+        (
+            "SELECT 1",
+            "WAY BACK",
+            ("backwards", "sherpa", "001_a", "--auto_agree"),
+            "001_a has no way back: burnt",
+        ),
+    ],
+)
+def test_piccolo_refuses_what_it_cannot_do(
+    forwards: str,
+    backwards: str,
+    arguments: tuple[str, ...],
+    fact: str,
+    piccolo: Piccolo,
+    folder: Path,
+    write_migration: WriteMigration,
+) -> None:
+    """Code, and a way back that does not exist, end Piccolo's command with a sentence that says so."""
+    path = write_migration("001_a", forwards=forwards, backwards=backwards)
+    code = "async def work(run):\n    pass\n\n\nFORWARDS = work"
+    text = path.read_text().replace("FORWARDS = 'CODE'", code)
+    path.write_text(text.replace("BACKWARDS = 'WAY BACK'", "BACKWARDS = Irreversible('burnt')"))
+    piccolo.use(folder)
+    if arguments[0] == "backwards":
+        piccolo("forwards", "sherpa")
+
+    done = piccolo.run(*arguments)
+
+    assert 0 != done.returncode
+    assert fact in done.stdout + done.stderr
