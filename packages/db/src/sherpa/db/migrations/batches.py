@@ -4,6 +4,7 @@ Each batch and the note of how far it came are one transaction: killed at any in
 """
 
 import asyncio
+import math
 import re
 import time
 from dataclasses import dataclass, replace
@@ -54,8 +55,9 @@ class Batches:
     def __post_init__(self) -> None:
         if not all(re.search(rf"\${number}(?!\d)", self.statement) for number in (1, 2)):
             raise ValueError("the statement of Batches must keep to its range: … BETWEEN $1 AND $2")
-        if self.rows < 1 or not 0 < self.duty <= 1 or not self.batch_seconds > 0:
-            raise ValueError("Batches needs rows >= 1, 0 < duty <= 1, batch_seconds > 0")
+        times = (self.batch_seconds, self.lock_timeout_seconds, self.patience_seconds)
+        if self.rows < 1 or not 0 < self.duty <= 1 or not all(0 < each < math.inf for each in times):
+            raise ValueError("Batches needs rows >= 1, a duty above 0 and up to 1, and times above 0")
 
     async def __call__(self, run: Run) -> None:
         """Go on where an earlier run ended, to the end; report a `Progress` after each batch."""

@@ -1,0 +1,158 @@
+"""A data migration beside an application at work: it gives way, and nothing of either is lost."""
+
+import asyncio
+import random
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine
+from typing import Any
+
+import asyncpg
+import pytest
+
+from sherpa.config import DatabaseSettings
+from sherpa.db.migrations.batches import Batches
+from sherpa.db.migrations.contention import count_waiting
+from sherpa.db.migrations.errors import StuckError
+from sherpa.db.migrations.events import Blocked, Event
+from sherpa.db.migrations.session import open_session
+
+type Walk = Callable[..., Coroutine[Any, Any, list[Event]]]
+type FillAccounts = Callable[[int], Awaitable[None]]
+
+ADD_ONE = "UPDATE accounts SET balance = balance + 1 WHERE id BETWEEN $1 AND $2"
+ADD_1000 = "UPDATE accounts SET balance = balance + 1000 WHERE id = $1"
+EACH_ONCE = "SELECT count(*) FROM accounts WHERE balance = 1"
+# Rows of before and rows added; what the walk did to the former, and what the application did to them.
+SUMS = """
+SELECT ARRAY[count(*) FILTER (WHERE id <= 2000), count(*) FILTER (WHERE id > 2000),
+             sum(balance % 1000) FILTER (WHERE id <= 2000), sum(balance / 1000) FILTER (WHERE id <= 2000)]
+FROM accounts
+"""
+IS_SOMEBODY_WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid())"
+
+
+@pytest.fixture
+async def application(empty_database_settings: DatabaseSettings) -> AsyncIterator[asyncpg.Connection]:
+    """Return a session of the application's."""
+    async with open_session(empty_database_settings) as connection:
+        yield connection
+
+
+async def test_held_row_is_waited_for_and_named(
+    fill_accounts: FillAccounts, walk: Walk, application: asyncpg.Connection
+) -> None:
+    """While a transaction holds a row, the walk tries again and names the holder."""
+    await fill_accounts(30)
+    told: list[Event] = []
+
+    async with application.transaction():
+        await application.execute("UPDATE accounts SET balance = 0 WHERE id = 17")
+        walking = asyncio.create_task(walk(Batches("accounts", "id", ADD_ONE, rows=10), told=told))
+        await _until(lambda: _has_blocked(told))
+    await walking
+
+    blocked = next(event for event in told if isinstance(event, Blocked))
+    assert ("rows of public.accounts", application.get_server_pid()) == (
+        blocked.lock,
+        blocked.blockers[0].pid,
+    )
+    assert 30 == await application.fetchval(EACH_ONCE)
+
+
+async def test_patience_has_an_end(
+    fill_accounts: FillAccounts, walk: Walk, application: asyncpg.Connection
+) -> None:
+    """When no batch succeeds for too long, it fails and says who was in the way; the next run goes on."""
+    batches = Batches("accounts", "id", ADD_ONE, rows=10, lock_timeout_seconds=0.05, patience_seconds=0.01)
+    await fill_accounts(30)
+
+    async with application.transaction():
+        await application.execute("UPDATE accounts SET balance = 0 WHERE id = 1")
+        with pytest.raises(StuckError) as caught:
+            await walk(batches)
+
+    assert f"for longest: pid {application.get_server_pid()}, " in str(caught.value)
+    assert "0 of about 30 rows are done" in str(caught.value)
+    await walk(batches)
+    assert 30 == await application.fetchval(EACH_ONCE)
+
+
+async def test_application_never_loses_a_deadlock(
+    fill_accounts: FillAccounts, walk: Walk, application: asyncpg.Connection
+) -> None:
+    """Where both hold what the other wants, the walk gives up before the server seeks a victim."""
+    await fill_accounts(2)
+
+    async with application.transaction():
+        await application.execute("UPDATE accounts SET balance = balance + 2 WHERE id = 2")
+        walking = asyncio.create_task(walk(Batches("accounts", "id", ADD_ONE)))
+        await _until(lambda: application.fetchval(IS_SOMEBODY_WAITING))
+        await application.execute("UPDATE accounts SET balance = balance + 2 WHERE id = 1")
+    await walking
+
+    assert [3, 3] == [row["balance"] for row in await application.fetch("SELECT balance FROM accounts")]
+
+
+async def test_waiting_sessions_are_counted(
+    fill_accounts: FillAccounts, empty_connection: asyncpg.Connection, application: asyncpg.Connection
+) -> None:
+    """Who waits for a row that our open transaction changed is seen from inside it."""
+    await fill_accounts(1)
+
+    async with empty_connection.transaction():
+        before = await count_waiting(empty_connection)
+        await empty_connection.execute(ADD_ONE, 1, 1)
+        waiting = asyncio.create_task(application.execute("UPDATE accounts SET balance = 5"))
+        now = await _until(lambda: count_waiting(empty_connection))
+    await waiting
+
+    assert (0, 1) == (before, now)
+
+
+async def test_traffic_goes_through_and_nothing_is_lost(
+    fill_accounts: FillAccounts,
+    walk: Walk,
+    empty_database_settings: DatabaseSettings,
+    application: asyncpg.Connection,
+) -> None:
+    """Transactions on the same rows, inserts among them, commit during the walk; each change is there."""
+    await fill_accounts(2000)
+    await application.execute("ALTER TABLE accounts DROP CONSTRAINT accounts_balance_check")
+    over = asyncio.Event()
+
+    async def work(number: int) -> int:
+        """Change two rows in each transaction, in any order, and add one now and then."""
+        count = 0
+        async with open_session(empty_database_settings) as connection:
+            while not over.is_set():
+                low, high = sorted(random.sample(range(1, 2001), 2))
+                async with connection.transaction():
+                    await connection.execute(
+                        "UPDATE accounts SET balance = balance + 1000 WHERE id = $1", low
+                    )
+                    await connection.execute("INSERT INTO accounts VALUES ($1)", 10_000 * number + count)
+                    await connection.execute(
+                        "UPDATE accounts SET balance = balance + 1000 WHERE id = $1", high
+                    )
+                count += 1
+        return count
+
+    workers = [asyncio.create_task(work(number)) for number in (1, 2, 3)]
+    await walk(Batches("accounts", "id", ADD_ONE, rows=50, batch_seconds=0.005))
+    over.set()
+    counts = await asyncio.gather(*workers)
+
+    expected = (2000, sum(counts), 2000, 2 * sum(counts))
+    assert expected == tuple(await application.fetchval(SUMS))
+    assert all(counts)
+
+
+async def _has_blocked(told: list[Event]) -> bool:
+    return any(isinstance(event, Blocked) for event in told)
+
+
+async def _until[T](ask: Callable[[], Awaitable[T]]) -> T:
+    async with asyncio.timeout(60):
+        while True:
+            if answer := await ask():
+                return answer
+            await asyncio.sleep(0.01)
