@@ -1,10 +1,11 @@
 """Fixtures of the migration tests: an empty database, made-up migrations, and the real commands."""
 
+import asyncio
 import os
 import secrets
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
@@ -35,6 +36,7 @@ forwards = Migration(ID, DESCRIPTION, forwards=FORWARDS, backwards=BACKWARDS, {o
 
 type WriteMigration = Callable[..., Path]
 type Start = Callable[..., subprocess.Popen[str]]
+type RunAside = Callable[..., Awaitable[tuple[int, str, str]]]
 type Run = Callable[..., tuple[int, str, str]]
 
 
@@ -141,3 +143,13 @@ def run(
         return code, *capsys.readouterr()
 
     return run
+
+
+@pytest.fixture
+def run_aside(run: Run) -> RunAside:
+    """Return a function as `run`, for tests that have a loop of their own: the command gets another one."""
+
+    async def run_aside(*arguments: str) -> tuple[int, str, str]:
+        return await asyncio.to_thread(run, *arguments)
+
+    return run_aside
