@@ -24,7 +24,7 @@ os.chdir(ROOT)
 
 
 def finish(code: int) -> None:
-    """End the task with the exit code of the command that it ran: 0 well, 1 failed, 2 wrong use."""
+    """End the task with the exit code of the command that it ran: 0 well, 1 failed, 2 wrong use, and more."""
     if code:
         raise Exit(code=code)
 
@@ -109,10 +109,39 @@ def config(c: Context, json: bool = False) -> None:
 # --- The schema -----------------------------------------------------------------------------------
 
 
-@task(help={"to": "stop after this migration (an ID or its unique beginning)"})
-def migrate(c: Context, to: str = "") -> None:
+LOCK_WAIT = "seconds to wait for another runner (default 300)"
+
+
+@task(
+    help={
+        "to": "stop after this migration (an ID or its unique beginning)",
+        "dry-run": "print the SQL, run in a transaction that is rolled back; write nothing",
+        "allow-out-of-order": "also apply those that are older than the newest applied one",
+        "baseline": "apply nothing: record all up to this ID, when the database matches them",
+        "wait": "seconds to wait for the server (default 0)",
+        "lock-wait": LOCK_WAIT,
+    }
+)
+def migrate(
+    c: Context,
+    *,
+    to: str = "",
+    dry_run: bool = False,
+    allow_out_of_order: bool = False,
+    baseline: str = "",
+    wait: str = "",
+    lock_wait: str = "",
+) -> None:
     """Apply the pending migrations."""
-    finish(commands.change_schema(ROOT, partial(db_cli.main, ["migrate", *flags(to=to)])))
+    how = flags(
+        to=to,
+        dry_run=dry_run,
+        allow_out_of_order=allow_out_of_order,
+        baseline=baseline,
+        wait=wait,
+        lock_wait=lock_wait,
+    )
+    finish(commands.change_schema(ROOT, partial(db_cli.main, ["migrate", *how])))
 
 
 @task(
@@ -121,18 +150,39 @@ def migrate(c: Context, to: str = "") -> None:
         "to": "go back until this migration is the newest",
         "all": "everything; asks before",
         "yes": "don't ask",
+        "lock-wait": LOCK_WAIT,
     }
 )
-def revert(c: Context, steps: str = "", to: str = "", all: bool = False, yes: bool = False) -> None:
+def revert(
+    c: Context, *, steps: str = "", to: str = "", all: bool = False, yes: bool = False, lock_wait: str = ""
+) -> None:
     """Take the newest migration back."""
-    back = ["revert", *flags(steps=steps, to=to, all=all, yes=yes)]
+    back = ["revert", *flags(steps=steps, to=to, all=all, yes=yes, lock_wait=lock_wait)]
     finish(commands.change_schema(ROOT, partial(db_cli.main, back)))
 
 
-@task(help={"json": "print JSON"})
-def migrations(c: Context, json: bool = False) -> None:
-    """List the applied and the pending migrations."""
-    finish(db_cli.main(["migrations", *flags(json=json)]))
+@task(
+    help={
+        "json": "print JSON",
+        "check": "compare the database with the tables as declared",
+        "repair": "show what was edited since it was applied, and accept the files; asks before",
+        "yes": "don't ask (with --repair)",
+        "lock-wait": f"{LOCK_WAIT}, with --repair",
+    }
+)
+def migrations(
+    c: Context,
+    *,
+    json: bool = False,
+    check: bool = False,
+    repair: bool = False,
+    yes: bool = False,
+    lock_wait: str = "",
+) -> None:
+    """List every migration with its state; or check, or repair."""
+    listing = ["migrations", *flags(json=json, check=check, repair=repair, yes=yes, lock_wait=lock_wait)]
+    run = partial(db_cli.main, listing)
+    finish(commands.change_schema(ROOT, run) if repair else run())
 
 
 # --- The code -------------------------------------------------------------------------------------

@@ -66,6 +66,9 @@ def test_revert_takes_one_step(run: Run, empty_database_settings: DatabaseSettin
         (["migrate", "--lock-wait", "soon"], "must be 0 or more, not soon"),
         (["revert", "--lock-wait=-1"], "must be 0 or more, not -1"),
         (["revert", "--all"], "add --yes"),
+        (["migrate", "--wait", "-1"], "must be 0 or more, not -1"),
+        (["migrations", "--check", "--repair"], "not allowed with"),
+        (["migrations", "--json", "--repair"], "no JSON"),
     ],
     ids=" ".join,
 )

@@ -100,7 +100,7 @@ def test_any_text_has_one_normal_form(text: str) -> None:
     assert normalise(normalise(text)) == normalise(text)
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=200, deadline=None)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
 @given(values=st.lists(st.tuples(LITERALS, GAPS), min_size=1, max_size=4))
 async def test_server_reads_the_same(connection: asyncpg.Connection, values: list[tuple[str, str]]) -> None:
     """To PostgreSQL itself a statement and its normal form mean the same."""

@@ -57,14 +57,14 @@ def _add_revert(command: argparse.ArgumentParser) -> None:
 
 
 def _add_migrations(command: argparse.ArgumentParser) -> None:
+    command.add_argument("--json", action="store_true", help="print JSON")
     what = command.add_mutually_exclusive_group()
-    what.add_argument("--json", action="store_true", help="print JSON")
+    what.add_argument("--check", action="store_true", help="compare the database with the tables")
     what.add_argument(
         "--repair",
         action="store_true",
         help="show what was edited, and accept the present files; asks before",
     )
-    command.add_argument("--check", action="store_true", help="compare the database with the tables")
     command.add_argument("--yes", action="store_true", help="don't ask (with --repair)")
     _add_lock_wait(command)
 

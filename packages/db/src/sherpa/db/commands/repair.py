@@ -17,6 +17,9 @@ from sherpa.db.migrations.settings import MigrationSettings
 
 def run(arguments: argparse.Namespace) -> int:
     """Show the differences, ask, and write what the files say now; HistoryError for what is left."""
+    if arguments.json:
+        complain("--repair shows differences for people: there is no JSON of them.")
+        return WRONG_USE
     settings = load(MigrationSettings).database
     server = describe_server(settings)
     proposed = asyncio.run(propose_repairs(settings))
