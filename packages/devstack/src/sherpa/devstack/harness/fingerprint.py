@@ -52,10 +52,8 @@ CATALOGUES = """
 THIS_DATABASE = "(SELECT oid FROM pg_database WHERE datname = current_database())"
 SHARED = {
     "database": f"""
-        (SELECT ROW(datdba, encoding, datlocprovider, datistemplate, datallowconn, datconnlimit,
-                    dattablespace, datcollate, datctype, daticulocale, daticurules, datcollversion,
-                    datacl)::text
-         FROM pg_database WHERE oid = {THIS_DATABASE})""",
+        (SELECT (to_jsonb(database) - '{{oid, datname, datfrozenxid, datminmxid}}'::text[])::text
+         FROM pg_database database WHERE oid = {THIS_DATABASE})""",
     "database comment": f"""
         (SELECT description FROM pg_shdescription
          WHERE objoid = {THIS_DATABASE} AND classoid = 'pg_database'::regclass)""",

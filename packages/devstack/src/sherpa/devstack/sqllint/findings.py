@@ -15,16 +15,12 @@ from sherpa.devstack.sqllint.squawk import Remark
 # The one place that says so: to take away what `forwards` made is what a way back is for. It runs when the
 # release that used it is being taken back, and `revert` asks a person before it loses data.
 WAY_BACK_MAY = frozenset(
-    {
-        "ban-drop-column",
-        "ban-drop-constraint",
-        "ban-drop-default",
-        "ban-drop-function",
-        "ban-drop-not-null",
-        "ban-drop-table",
-        "ban-drop-view",
-    }
-)
+    f"ban-drop-{what}"
+    for what in (
+        "column", "constraint", "default", "domain", "extension", "function", "generated-expression",
+        "not-null", "schema", "sequence", "table", "type", "view",
+    )
+)  # fmt: skip
 
 UNREAD_BLOCK = "unread-block"
 _DO = re.compile(r"\s*DO\s+(?:LANGUAGE\s|\$|')", re.IGNORECASE)

@@ -19,9 +19,21 @@ RECIPES: Mapping[str, str] = {
     "adding-required-field": (
         "Add it with a constant DEFAULT; or nullable, fill it in batches, then make it NOT NULL."
     ),
+    "ban-alter-identity": "First a release whose code writes the value itself; then the next migration.",
     "ban-drop-column": CONTRACT,
+    "ban-drop-constraint": "First a release that relies on it no longer, as ON CONFLICT and errors do.",
+    "ban-drop-default": "First a release whose code writes the value itself; then the next migration.",
+    "ban-drop-domain": CONTRACT,
+    "ban-drop-extension": CONTRACT,
+    "ban-drop-function": CONTRACT,
+    "ban-drop-generated-expression": "First a release whose code writes the value; then the next migration.",
     "ban-drop-not-null": "First a release whose code can read NULL; the next release's migration allows it.",
+    "ban-drop-schema": CONTRACT,
+    "ban-drop-sequence": CONTRACT,
     "ban-drop-table": CONTRACT,
+    "ban-drop-type": CONTRACT,
+    "ban-drop-view": CONTRACT,
+    "ban-set-schema": "Leave it there; or move it, and create a view in its old place, in one migration.",
     "changing-column-type": (
         f"{REPLACE} A longer VARCHAR, or VARCHAR to TEXT, rewrites nothing: an exception with that reason."
     ),
@@ -31,6 +43,7 @@ RECIPES: Mapping[str, str] = {
     ),
     "prefer-robust-stmts": "Without a transaction a statement may be run twice: IF [NOT] EXISTS.",
     "renaming-column": REPLACE,
+    "renaming-object": "Create it anew and let both be, until a release uses the new one alone.",
     "renaming-table": (
         "Rename it and create a view with the old name in the same migration, for the code that still runs; "
         "the next release drops the view."
