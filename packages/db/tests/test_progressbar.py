@@ -7,14 +7,14 @@ from pathlib import Path
 import pytest
 
 from sherpa.db.migrations.events import Progress
-from sherpa.db.progressbar import ProgressBar, columns_of, describe, draw
+from sherpa.db.progressbar import ProgressBar, columns_of, draw, in_words
 
 HALF = Progress("004_nickname", 500_000, 1_000_000, 5_000)
 
 
 def test_sentence_tells_all() -> None:
     """How far, how fast, how long still."""
-    assert "004_nickname: 500,000 of about 1,000,000 rows (50 %), 5,000 rows/s, 1:40 left" == describe(HALF)
+    assert "004_nickname: 500,000 of about 1,000,000 rows (50 %), 5,000 rows/s, 1:40 left" == in_words(HALF)
 
 
 @pytest.mark.parametrize(
@@ -69,7 +69,7 @@ def test_log_gets_a_line_now_and_then() -> None:
 
     written = [bar.update(HALF, now, None) for now in (100.0, 104.9, 105.0, 109.9, 110.0)]
 
-    assert ["", "", f"{describe(HALF)}\n", "", f"{describe(HALF)}\n"] == written
+    assert ["", "", f"{in_words(HALF)}\n", "", f"{in_words(HALF)}\n"] == written
 
 
 def test_width_is_the_terminals(tmp_path: Path) -> None:

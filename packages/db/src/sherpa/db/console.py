@@ -4,7 +4,7 @@ import os
 import sys
 import time
 from collections.abc import Sequence
-from typing import Final
+from typing import Final, assert_never
 
 from sherpa.db.migrations.events import (
     Blocked,
@@ -17,7 +17,7 @@ from sherpa.db.migrations.events import (
     Waited,
     Waiting,
 )
-from sherpa.db.progressbar import ProgressBar, columns_of
+from sherpa.db.progressbar import ProgressBar, columns_of, in_words
 
 _bar: Final = ProgressBar()
 
@@ -86,8 +86,10 @@ def describe(event: Event) -> str:
             text = f"  {migration_id} did not get its lock in time and lets others pass: {again}."
         case ServerAway(reason):
             text = f"Waiting for the server: {reason}"
-        case Progress(migration_id, done, total):
-            text = f"  {migration_id}: {done:,} of about {total:,} rows."
+        case Progress():
+            text = f"  {in_words(event)}"
+        case _:
+            assert_never(event)
     return text
 
 

@@ -33,7 +33,7 @@ class ProgressBar:
             return ""
         if columns is None:
             self._due = now + _LINE_SECONDS
-            return f"{describe(progress)}\n"
+            return f"{in_words(progress)}\n"
         self._due = now + _REDRAW_SECONDS
         # Not into the last column: some terminals begin a new line there.
         line = draw(progress, columns - 1)
@@ -49,7 +49,7 @@ class ProgressBar:
         return erased
 
 
-def describe(progress: Progress) -> str:
+def in_words(progress: Progress) -> str:
     """Return the progress as a sentence: whose, how far, how fast, how long still."""
     left = f", {_duration(progress)} left" if _seconds_left(progress) else ""
     rows = f"{progress.done:,} of about {progress.total:,} rows ({_percent(progress)} %)"

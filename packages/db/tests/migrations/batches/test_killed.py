@@ -16,6 +16,7 @@ import pytest
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.migrations.batches import Batches
+from sherpa.db.migrations.dry_run import dry_run
 from sherpa.db.migrations.errors import HistoryError, MigrationFailedError
 from sherpa.db.migrations.events import Event
 from sherpa.db.migrations.migration import Irreversible
@@ -194,6 +195,30 @@ async def test_half_done_is_finished_before_turning_back(
         await revert(empty_database_settings, folder=folder)
     with pytest.raises(HistoryError, match=r"002_walk is half done backwards .*inv revert"):
         await migrate(empty_database_settings, folder=folder)
+
+
+async def test_dry_run_shows_the_statement(
+    folder: Path,
+    fill_accounts: FillAccounts,
+    write_batches: WriteBatches,
+    empty_database_settings: DatabaseSettings,
+    balances: Balances,
+) -> None:
+    """In advance the statement is shown as it stands, with what its parameters mean; nothing is run."""
+    await fill_accounts(1)
+    write_batches("001_walk")
+    shown: list[str] = []
+
+    await dry_run(empty_database_settings, shown.append, folder=folder)
+
+    assert [
+        (
+            "-- 001_walk (forwards), without a transaction: shown only\n"
+            "-- for accounts, from one id ($1) to another ($2), about 10 rows at a time:\n"
+            "UPDATE accounts SET balance = balance + 1 WHERE id BETWEEN $1 AND $2;"
+        )
+    ] == shown
+    assert {0: 1} == await balances()
 
 
 async def test_terminal_shows_a_bar(

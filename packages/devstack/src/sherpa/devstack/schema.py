@@ -1,13 +1,17 @@
 """The schema at the code's head, in a database that is ours to migrate."""
 
 import asyncio
+import time
 
 import asyncpg
 
 from sherpa.config import Environment
-from sherpa.db.migrations.events import Event, Notice, Waiting
+from sherpa.db.console import describe
+from sherpa.db.migrations import events
+from sherpa.db.migrations.events import Blocked, Event, Notice, Retrying, Waiting
 from sherpa.db.migrations.runner import migrate
 from sherpa.db.migrations.status import Status, read_status
+from sherpa.db.progressbar import ProgressBar
 from sherpa.devstack.backends.backend import BackendName
 from sherpa.devstack.errors import ForeignDatabaseError
 from sherpa.devstack.ownership import is_managed
@@ -34,7 +38,8 @@ def bring_to_head(stack: Stack, backend: BackendName, answer: Answer, progress: 
         return status
     count = len(status.pending)
     with progress.step("migrating", f"{count} migration{'s'[: count > 1]} applied"):
-        asyncio.run(migrate(stack.settings.database, report=lambda event: _tell(event, progress)))
+        bar = ProgressBar()
+        asyncio.run(migrate(stack.settings.database, report=lambda event: _tell(event, progress, bar)))
     return asyncio.run(_read(stack))
 
 
@@ -69,11 +74,17 @@ async def _count_tables(stack: Stack) -> int:
         await connection.close()
 
 
-def _tell(event: Event, progress: Progress) -> None:
+def _tell(event: Event, progress: Progress, bar: ProgressBar) -> None:
     match event:
         case Notice():
             progress.say(event.text)
         case Waiting():
             progress.say(f"somebody else is migrating this database ({event.holder}): waiting")
+        case Blocked() | Retrying():
+            progress.say(describe(event).strip())
+        case events.Progress():
+            # As in a log, for the terminal's last line belongs to the step that turns there.
+            if line := bar.update(event, time.monotonic(), columns=None):
+                progress.say(line.strip())
         case _:
             pass

@@ -59,6 +59,11 @@ class Batches:
         if self.rows < 1 or not 0 < self.duty <= 1 or not all(0 < each < math.inf for each in times):
             raise ValueError("Batches needs rows >= 1, a duty above 0 and up to 1, and times above 0")
 
+    def __str__(self) -> str:
+        return (
+            f"for {self.table}, from one {self.key} ($1) to another ($2), about {self.rows} rows at a time:"
+        )
+
     async def __call__(self, run: Run) -> None:
         """Go on where an earlier run ended, to the end; report a `Progress` after each batch."""
         if run.connection.is_in_transaction():

@@ -15,6 +15,7 @@ from asyncpg.connection import LoggedQuery
 from asyncpg.introspection import INTRO_LOOKUP_TYPES
 
 from sherpa.config import DatabaseSettings
+from sherpa.db.migrations.batches import Batches
 from sherpa.db.migrations.blocking import Watcher
 from sherpa.db.migrations.errors import (
     BrokenMigrationError,
@@ -146,6 +147,8 @@ def _shown_only(migration: Migration) -> str:
             lines.append(_terminated(script))
         case Sequence() as statements:
             lines += map(_terminated, statements)
+        case Batches() as batches:
+            lines += [f"-- {batches}", _terminated(batches.statement)]
         case work:
             lines.append(f"-- code, which sends what it finds to do: {work!r}")
     return "\n".join(lines)
