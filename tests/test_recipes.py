@@ -1,6 +1,7 @@
-"""The SQL of docs/migration-recipes.md passes what every migration has to pass: Squawk, by our settings."""
+"""The migrations that the pages show pass what every migration has to pass: Squawk, by our settings."""
 
 import importlib.util
+import re
 import sys
 from pathlib import Path
 from types import ModuleType
@@ -9,7 +10,7 @@ from typing import Any
 import pytest
 
 from sherpa.db.migrations.files import MigrationFile
-from sherpa.devstack.sqllint.findings import lint
+from sherpa.devstack.sqllint.findings import Finding, lint
 from sherpa.devstack.sqllint.scripts import read_scripts
 
 ROOT = Path(__file__).parents[1]
@@ -33,21 +34,34 @@ STEPS = [
 ]
 
 
-def test_page_is_found() -> None:
-    """Were the page written otherwise, the test below would have nothing to say."""
+EXAMPLES = re.findall(
+    r"^```python\n(.*?)^```$",
+    (ROOT / "docs/migrations.md").read_text(encoding="utf-8"),
+    re.MULTILINE | re.DOTALL,
+)
+
+
+def test_pages_are_found() -> None:
+    """Were the pages written otherwise, the tests below would have nothing to say."""
     assert len(STEPS) > 30
+    assert len(EXAMPLES) == 2
 
 
 @pytest.mark.parametrize("step", STEPS)
 def test_recipe_passes_squawk(step: Any, tmp_path: Path) -> None:
     """No step of a recipe is one that `inv lint` would stop, or has an exception that nothing needs."""
-    path = tmp_path / "sherpa_001_step.py"
-    path.write_text(step.as_file("001_step"))
+    assert [] == _findings(tmp_path, step.as_file("001_step"))
 
-    found = [
-        finding
-        for script in read_scripts(MigrationFile("001_step", path))
-        for finding in lint(script, ROOT / ".squawk.toml")
-    ]
 
-    assert [] == found
+@pytest.mark.parametrize("example", EXAMPLES)
+def test_example_passes_squawk(example: str, tmp_path: Path) -> None:
+    """The whole files that docs/migrations.md shows are as good."""
+    assert [] == _findings(tmp_path, example)
+
+
+def _findings(folder: Path, text: str) -> list[Finding]:
+    (migration_id,) = re.findall(r'^ID = "(\w+)"', text, re.MULTILINE)
+    path = folder / f"sherpa_{migration_id}.py"
+    path.write_text(text)
+    scripts = read_scripts(MigrationFile(migration_id, path))
+    return [finding for script in scripts for finding in lint(script, ROOT / ".squawk.toml")]
