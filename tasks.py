@@ -10,7 +10,7 @@ from invoke.tasks import task
 
 from sherpa.config import cli as config_cli
 from sherpa.db import cli as db_cli
-from sherpa.devstack import checks, commands
+from sherpa.devstack import checks, commands, schemafile
 from sherpa.devstack import deploy as deployment
 from sherpa.devstack import lock as locking
 from sherpa.devstack.invocation import mend_output, mend_parser
@@ -183,6 +183,12 @@ def migrations(
     listing = ["migrations", *flags(json=json, check=check, repair=repair, yes=yes, lock_wait=lock_wait)]
     run = partial(db_cli.main, listing)
     finish(commands.change_schema(ROOT, run) if repair else run())
+
+
+@task(help={"check": "change nothing; fail when the file is not current"})
+def schema(c: Context, check: bool = False) -> None:
+    """Write packages/db/schema.sql, the schema that the migrations make."""
+    finish(schemafile.schema(ROOT, check=check))
 
 
 # --- The code -------------------------------------------------------------------------------------
