@@ -7,6 +7,7 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import asyncpg
 import pytest
 
 from sherpa.config import DatabaseSettings
@@ -69,6 +70,34 @@ def test_schema_goes_there_and_back(inv: Inv, empty_database_settings: DatabaseS
     run("revert", "--all", "--yes")
     assert [] == applied()
     run("migrate", "--to", "nosuch", code=2)
+
+
+async def test_history_is_listed_repaired_and_adopted(
+    inv: Inv, empty_database_settings: DatabaseSettings
+) -> None:
+    """`inv migrations` ends as the history says; `--repair` and `--baseline` mend what they can."""
+    url = empty_database_settings.url.reveal()
+
+    def run(*arguments: str) -> int:
+        return inv(*arguments, database_url=url).returncode
+
+    pending, applied = run("migrations"), run("migrate", "--wait", "1", "--lock-wait=1")
+    connection = await asyncpg.connect(url)
+    await connection.execute("UPDATE migration SET source = 'x = 1' WHERE name LIKE '001%'")
+    edited, refused = run("migrations"), run("migrate")
+    asked, repaired, well = (
+        run("migrations", "--repair"),
+        run("migrations", "--repair", "--yes"),
+        run("migrations"),
+    )
+    await connection.execute("DROP TABLE migration")
+    drifted, adopted, again = [run("migrate", "--baseline", to) for to in ("001", list_files()[-1].id, "001")]
+    await connection.close()
+
+    assert [3, 0] == [pending, applied]
+    assert [4, 4, 2, 0, 0] == [edited, refused, asked, repaired, well]
+    assert [6, 0, 4] == [drifted, adopted, again]
+    assert [0, 0] == [run("migrations", "--check"), run("migrate", "--dry-run")]
 
 
 def test_failure_is_1(inv: Inv) -> None:

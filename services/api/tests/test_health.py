@@ -11,6 +11,7 @@ from starlette.applications import Starlette
 from sherpa.api.check import Finding
 from sherpa.api.readiness import Report, State, judge
 from sherpa.db.dsn import connect_options
+from sherpa.db.migrations.files import list_files
 
 
 async def test_ready_with_everything_there(client: httpx.AsyncClient) -> None:
@@ -66,7 +67,27 @@ async def test_unmigrated_database_is_not_ready(
         response = await client.get("/health/ready")
 
     schema = response.json()["checks"]["schema"]
-    assert (503, "behind", 2) == (response.status_code, schema["status"], schema["pending"])
+    assert (503, "behind", len(list_files())) == (response.status_code, schema["status"], schema["pending"])
+
+
+async def test_contradictory_history_takes_no_api_down(
+    make_settings: Any, connect: Any, open_app: Any, database_settings: Any, redis_settings: Any
+) -> None:
+    """A migration edited since it was applied, or one from newer code, stops a release, not who serves."""
+    connection = await asyncpg.connect(**connect_options(database_settings, "test"))
+    await connection.execute("""
+        UPDATE migration SET source = 'x = 1' WHERE name = '001_foundation';
+        INSERT INTO migration (name, app_name) VALUES ('999_newer', 'sherpa')
+    """)
+    await connection.close()
+
+    async with (
+        open_app(make_settings(database_settings, redis_settings)) as app,
+        connect(app) as client,
+    ):
+        response = await client.get("/health/ready")
+
+    assert (200, "current") == (response.status_code, response.json()["checks"]["schema"]["status"])
 
 
 async def test_foreign_history_is_not_ready(
