@@ -12,7 +12,7 @@ from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.batches import Batches
 from sherpa.db.migrations.contention import count_waiting
 from sherpa.db.migrations.errors import StuckError
-from sherpa.db.migrations.events import Blocked, Event
+from sherpa.db.migrations.events import Blocked, Event, Progress
 from sherpa.db.migrations.session import open_session
 
 type Walk = Callable[..., Coroutine[Any, Any, list[Event]]]
@@ -27,6 +27,22 @@ SELECT ARRAY[count(*) FILTER (WHERE id <= 2000), count(*) FILTER (WHERE id > 200
              sum(balance % 1000) FILTER (WHERE id <= 2000), sum(balance / 1000) FILTER (WHERE id <= 2000)]
 FROM accounts
 """
+# The first batch ends when somebody waits for it; until then it holds the advisory lock 1.
+WAIT_FOR_A_WAITER = """
+CREATE FUNCTION wait_for_a_waiter() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    IF NEW.id = 8 AND NEW.balance = 1 THEN
+        PERFORM pg_advisory_xact_lock(1);
+        WHILE NOT EXISTS (SELECT FROM pg_locks WHERE NOT granted) LOOP
+            PERFORM pg_sleep(0.01);
+        END LOOP;
+    END IF;
+    RETURN NULL;
+END
+$$;
+CREATE TRIGGER waits AFTER UPDATE ON accounts FOR EACH ROW EXECUTE FUNCTION wait_for_a_waiter();
+"""
+IS_SOMEBODY_READY = "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 1)"
 IS_SOMEBODY_WAITING = "SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pid <> pg_backend_pid())"
 
 
@@ -106,6 +122,24 @@ async def test_waiting_sessions_are_counted(
     await waiting
 
     assert (0, 1) == (before, now)
+
+
+async def test_batch_that_blocks_others_shrinks(
+    fill_accounts: FillAccounts, walk: Walk, application: asyncpg.Connection
+) -> None:
+    """A batch that somebody waited for is followed by one of half its rows."""
+    await fill_accounts(20)
+    await application.execute(WAIT_FOR_A_WAITER)
+    told: list[Event] = []
+
+    walking = asyncio.create_task(
+        walk(Batches("accounts", "id", ADD_ONE, rows=8, batch_seconds=600), told=told)
+    )
+    await _until(lambda: application.fetchval(IS_SOMEBODY_READY))
+    await application.execute("UPDATE accounts SET balance = balance + 2 WHERE id = 8")
+    await walking
+
+    assert [8, 12] == [event.done for event in told if isinstance(event, Progress)][:2]
 
 
 async def test_traffic_goes_through_and_nothing_is_lost(

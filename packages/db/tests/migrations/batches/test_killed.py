@@ -17,7 +17,7 @@ from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.migrations.batches import Batches
 from sherpa.db.migrations.dry_run import dry_run
-from sherpa.db.migrations.errors import HistoryError, MigrationFailedError
+from sherpa.db.migrations.errors import ConnectionFailedError, HistoryError, MigrationFailedError
 from sherpa.db.migrations.events import Event
 from sherpa.db.migrations.migration import Irreversible
 from sherpa.db.migrations.runner import migrate, revert
@@ -38,6 +38,10 @@ setattr(command, name, functools.partial(getattr(command, name), folder=pathlib.
 sys.exit(cli.main([name]))
 """
 # Every batch sleeps, so that a kill always comes in the middle of one.
+END_RUNNER = """
+SELECT pg_terminate_backend(pid) FROM pg_stat_activity
+WHERE datname = current_database() AND application_name = 'sherpa-migrate' AND pid <> pg_backend_pid()
+"""
 SLOW = "WITH slow AS MATERIALIZED (SELECT pg_sleep({seconds})) UPDATE accounts SET balance = balance {change}"
 SLOW += " FROM slow WHERE id BETWEEN $1 AND $2"
 
@@ -119,6 +123,56 @@ async def test_interrupted_run_goes_on(
     assert {0, 1} == set(await balances())
     await migrate(empty_database_settings, folder=folder)
     assert {1: 30} == await balances()
+
+
+async def test_broken_connection_says_how_to_go_on(
+    folder: Path,
+    fill_accounts: FillAccounts,
+    write_batches: WriteBatches,
+    empty_database_settings: DatabaseSettings,
+    empty_connection: asyncpg.Connection,
+    balances: Balances,
+) -> None:
+    """When the server ends the session in the middle, the error says that what is done stays; so it does."""
+    await fill_accounts(30)
+    write_batches("001_walk", slow("+ 1"))
+    migrating = asyncio.create_task(migrate(empty_database_settings, folder=folder))
+    while await _count_done(empty_connection) < 5:
+        assert not migrating.done(), migrating.result()
+        await asyncio.sleep(0.005)
+
+    await empty_connection.execute(END_RUNNER)
+    with pytest.raises(ConnectionFailedError, match="what it did stays, and its next run goes on from there"):
+        await migrating
+
+    await migrate(empty_database_settings, folder=folder)
+    assert {1: 30} == await balances()
+
+
+async def test_reader_of_the_progress_stops_nothing(
+    folder: Path,
+    fill_accounts: FillAccounts,
+    write_batches: WriteBatches,
+    empty_database_settings: DatabaseSettings,
+    empty_connection: asyncpg.Connection,
+) -> None:
+    """A dump that holds the table of the progress only keeps it from being dropped, until the next time."""
+    await fill_accounts(30)
+    write_batches("001_walk", slow("+ 1"))
+    migrating = asyncio.create_task(migrate(empty_database_settings, folder=folder))
+    while await _count_done(empty_connection) < 5:
+        assert not migrating.done(), migrating.result()
+        await asyncio.sleep(0.005)
+
+    async with empty_connection.transaction():
+        await empty_connection.execute("LOCK TABLE migration_progress IN ACCESS SHARE MODE")
+        steps = await migrating
+    left = await empty_connection.fetchval("SELECT count(*) FROM migration_progress")
+    await revert(empty_database_settings, folder=folder)
+
+    assert ["001_walk"] == [step.migration_id for step in steps]
+    assert 0 == left
+    assert await empty_connection.fetchval("SELECT to_regclass('migration_progress')") is None
 
 
 async def test_killed_before_the_record_nothing_is_done_again(

@@ -137,7 +137,7 @@ class _Walk:
         connection = self._run.connection
         async with connection.transaction():
             await connection.execute(
-                f"SET LOCAL lock_timeout = {self._batches.lock_timeout_seconds * 1000:.0f};"
+                f"SET LOCAL lock_timeout = {math.ceil(self._batches.lock_timeout_seconds * 1000)};"
                 # A plan that is made for any two keys may read the whole table for these two.
                 "SET LOCAL plan_cache_mode = force_custom_plan"
             )

@@ -3,6 +3,7 @@
 It stays until the migration itself is recorded, for only then nobody asks again; its table goes with it.
 """
 
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final
 
@@ -100,7 +101,11 @@ async def clear_checkpoints(connection: asyncpg.Connection, migration_id: str) -
         return
     await connection.execute("DELETE FROM migration_progress WHERE migration_id = $1", migration_id)
     if not await connection.fetchval("SELECT EXISTS (SELECT FROM migration_progress)"):
-        await connection.execute("DROP TABLE migration_progress")
+        # Whoever reads it for long, as a dump does, must not keep hours of work from being recorded: then it
+        # stays, empty, until the next data migration is recorded.
+        with suppress(asyncpg.LockNotAvailableError):
+            async with connection.transaction():
+                await connection.execute("SET LOCAL lock_timeout = '1s'; DROP TABLE migration_progress")
 
 
 async def require_one_way(connection: asyncpg.Connection, direction: Direction) -> None:
