@@ -78,6 +78,11 @@ DANGEROUS = {
     "COMMIT;": ("transaction-nesting", "separate"),
     "TRUNCATE memberships CASCADE;": ("ban-truncate-cascade", "Remove the `CASCADE`"),
     "DO $$ BEGIN DROP TABLE memberships; END $$;": ("unread-block", "look at it yourself"),
+    "SELECT 'é'; /* so */ do language plpgsql 'BEGIN DROP TABLE memberships; END';": (
+        "unread-block",
+        "look at it yourself",
+    ),
+    "CALL clean_up();": ("unread-block", "look at it yourself"),
 }
 
 
@@ -172,6 +177,7 @@ def test_way_back_may_do_nothing_else(find: Find) -> None:
     [
         "CREATE TABLE a (b text NOT NULL UNIQUE); CREATE INDEX c ON a (b);",
         "ALTER TABLE memberships ADD COLUMN nickname text;",
+        "INSERT INTO memberships VALUES (1)\nON CONFLICT\nDO NOTHING;",
         "ALTER TABLE memberships ADD COLUMN nickname text NOT NULL DEFAULT '';",
         "ALTER TABLE memberships ADD CONSTRAINT c CHECK (tier IS NOT NULL) NOT VALID;",
         "ALTER TABLE a VALIDATE CONSTRAINT c; ALTER TABLE a ALTER COLUMN b SET NOT NULL;",
@@ -216,6 +222,13 @@ def test_exception_needs_rule_and_reason(find: Find, comment: str) -> None:
 def test_unused_exception_goes(find: Find, sql: str) -> None:
     """An exception that lets nothing pass is a finding: it would let the next thing pass."""
     assert ["unused-exception"] == rules(find(sql))
+
+
+def test_way_back_needs_no_exception_for_what_it_may(find: Find) -> None:
+    """On a way back, an exception for a drop is one that nothing needs."""
+    found = find(backwards="-- squawk-ignore ban-drop-table -- nobody uses it\nDROP TABLE a;")
+
+    assert ["unused-exception"] == rules(found)
 
 
 def test_unknown_rule_is_named(find: Find) -> None:

@@ -1,6 +1,5 @@
 """What is wrong with a migration's SQL: Squawk's remarks, what it can't read, exceptions that are none."""
 
-import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,8 +11,8 @@ from sherpa.devstack.sqllint.recipes import RECIPES
 from sherpa.devstack.sqllint.scripts import Script
 from sherpa.devstack.sqllint.squawk import Remark
 
-# The one place that says so: to take away what `forwards` made is what a way back is for. It runs when the
-# release that used it is being taken back, and `revert` asks a person before it loses data.
+# The one place that says so: to take away what `forwards` made is what a way back is for. It is run when the
+# release that uses it is taken back, by somebody who knows that rows go with it.
 WAY_BACK_MAY = frozenset(
     f"ban-drop-{what}"
     for what in (
@@ -23,7 +22,6 @@ WAY_BACK_MAY = frozenset(
 )  # fmt: skip
 
 UNREAD_BLOCK = "unread-block"
-_DO = re.compile(r"\s*DO\s+(?:LANGUAGE\s|\$|')", re.IGNORECASE)
 
 
 @dataclass(frozen=True, slots=True, order=True)
@@ -40,11 +38,7 @@ class Finding:
 
 def lint(script: Script, config: Path) -> list[Finding]:
     """Return what is wrong with a script, in the order of its lines. Raises `SquawkError`."""
-    remarks = [
-        remark
-        for remark in (*_read(script, script.sql, config), *_faulty_exceptions(script, config))
-        if not (script.way == "backwards" and remark.rule in WAY_BACK_MAY)
-    ]
+    remarks = [*_read(script, script.sql, config), *_faulty_exceptions(script, config)]
     return sorted(
         Finding(script.file, script.lines[each.row], each.rule, script.way, each.message, _advice(each))
         for each in remarks
@@ -56,9 +50,11 @@ def _read(script: Script, sql: str, config: Path) -> list[Remark]:
     allowed = {each.row + 1 for each in blocks}
     for each in blocks:  # a rule of ours, which Squawk would call unknown
         sql = exceptions.without(sql, each)
+    remarks = squawk.read(sql, transaction=script.transaction, config=config)
+    may = WAY_BACK_MAY if script.way == "backwards" else frozenset()
     return [
-        *squawk.read(sql, transaction=script.transaction, config=config),
-        *(_unread(row) for row, line in enumerate(sql.split("\n")) if _DO.match(line) and row not in allowed),
+        *(remark for remark in remarks if remark.rule not in may),
+        *(_unread(row) for row in squawk.find_blocks(sql) if row not in allowed),
     ]
 
 
@@ -66,7 +62,7 @@ def _unread(row: int) -> Remark:
     return Remark(
         row,
         UNREAD_BLOCK,
-        "Squawk does not read what is inside a DO block.",
+        "Squawk does not read what a DO block or a CALL runs.",
         "Write plain statements; or look at it yourself and say in the exception what it does.",
     )
 
