@@ -10,5 +10,5 @@ config) shift && exec python -m sherpa.config "$@" ;;
 esac
 
 echo "sherpa: there is no command '$command' in this image" >&2
-echo "Usage: docker run IMAGE api | migrate [--to ID] | migrations [--json] | revert [--steps N] | config [--json]" >&2
+echo "Usage: docker run IMAGE api | migrate [--wait SECONDS] | migrations [--json] | revert [--steps N] | config [--json]" >&2
 exit 2

@@ -108,7 +108,7 @@ def _shape(document: dict[str, Any]) -> dict[str, list[str]]:
 async def test_examples_work(
     folder: Path, empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
 ) -> None:
-    """The example is applied after the real ones, its way back undoes it, and the next one fills its column."""
+    """The example is applied after the real ones, its way back undoes it, the next one fills it."""
     await migrate(empty_database_settings)
     await empty_connection.execute("""
         INSERT INTO memberships (id, user_id, tier, status)
