@@ -40,6 +40,10 @@ APPLIED = """
 CREATE TABLE t001_a ();
 INSERT INTO migration (name, app_name, ran_on) VALUES ('001_a', 'sherpa', '2026-01-02 03:04:05');
 """
+ADDED = """
+ALTER TABLE migration ADD source TEXT, ADD applied_by TEXT, ADD duration_seconds DOUBLE PRECISION;
+GRANT USAGE ON SEQUENCE migration_id_seq TO PUBLIC;
+GRANT SELECT, INSERT ON migration"""
 ROWS = "SELECT id, name, app_name, ran_on FROM migration ORDER BY id"
 
 BOTH_FORMATS = pytest.mark.parametrize("table", [OLD_TABLE, PICCOLOS_TABLE], ids=["older runner", "Piccolo"])
@@ -171,3 +175,21 @@ async def test_failed_migration_changes_no_format(
         await migrate(empty_database_settings, folder=folder)
 
     assert () == diff(before, await snapshot(empty_connection))
+
+
+async def test_role_that_may_only_add_goes_on(
+    folder: Path,
+    write_migration: WriteMigration,
+    guest_settings: DatabaseSettings,
+    empty_connection: asyncpg.Connection,
+) -> None:
+    """Who may add records but change none migrates all the same; what older ones lack stays for its owner."""
+    await empty_connection.execute(f"{OLD_TABLE}{APPLIED}{ADDED} TO {guest_settings.url.username}")
+    write_migration("001_a")
+    write_migration("002_b")
+
+    await migrate(guest_settings, folder=folder)
+
+    first, second = await read_history(empty_connection)
+    assert first.digest is None
+    assert second.digest

@@ -1,7 +1,9 @@
 """`migrations`: each migration with its state, when, by whom and how long, for people and for programs."""
 
 import json
+import re
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 
 import asyncpg
 import pytest
@@ -40,6 +42,18 @@ def test_exit_code_tells_whether_anything_is_to_do(run: Run) -> None:
     at_head, _, _ = run("migrations")
 
     assert (3, 0) == (untouched, at_head)
+
+
+def test_page_shows_the_json(run: Run) -> None:
+    """The documented object has the fields of the real one, in their order."""
+    page = Path(__file__).parents[4] / "docs" / "migrations.md"
+    examples = re.findall(r"^```json\n(.*?)^```$", page.read_text(encoding="utf-8"), re.MULTILINE | re.DOTALL)
+    documented = next(example for text in examples if "migrations" in (example := json.loads(text)))
+
+    document = json.loads(run("migrations", "--json")[1])
+
+    assert list(documented) == list(document)
+    assert list(documented["migrations"][0]) == list(document["migrations"][0])
 
 
 def test_json_is_stable(run: Run, empty_database_settings: DatabaseSettings) -> None:

@@ -24,7 +24,7 @@ def is_same(recorded: str | None, present: str) -> bool:
         return True
     try:
         return canonical(recorded) == canonical(present)
-    except (SyntaxError, ValueError, RecursionError):
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
 
 

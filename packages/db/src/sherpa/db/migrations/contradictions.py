@@ -72,8 +72,8 @@ async def examine(connection: asyncpg.Connection, files: Sequence[MigrationFile]
 
 
 def _numbers(ids: Iterable[str]) -> Iterable[str]:
-    """Say which numbers are taken twice, and which are left out."""
-    ids = tuple(ids)
+    """Say which numbers are taken twice, and which are left out; what has none is none of ours."""
+    ids = tuple(each for each in ids if _number(each))
     by_number: defaultdict[int, list[str]] = defaultdict(list)
     for migration_id in ids:
         by_number[_number(migration_id)].append(migration_id)

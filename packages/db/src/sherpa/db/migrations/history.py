@@ -42,8 +42,9 @@ _DROP_COLUMNS = """
 ALTER TABLE migration
     DROP COLUMN IF EXISTS source, DROP COLUMN IF EXISTS applied_by, DROP COLUMN IF EXISTS duration_seconds
 """
-_COUNT_COLUMNS = """
-SELECT count(*) FROM pg_attribute WHERE attrelid = to_regclass('migration') AND attname = ANY ($1)
+_SHAPE = """
+SELECT to_regclass('migration') IS NOT NULL AS exists, count(*) = cardinality($1::text[]) AS is_complete
+FROM pg_attribute WHERE attrelid = to_regclass('migration') AND attname = ANY ($1)
 """
 
 # Where the table lacks a column of ours, its name means the one of `absent`, from the query around: thus one
@@ -69,6 +70,11 @@ INSERT INTO migration (name, app_name, ran_on, source, applied_by, duration_seco
 VALUES ($1, $2, clock_timestamp() AT TIME ZONE 'UTC', $3, $4 || ' as ' || current_user, $5)
 """
 _WRITE_SOURCE = "UPDATE migration SET source = $3 WHERE app_name = $1 AND name = $2"
+# Columns of ours, and no record of ours: in a table that Piccolo made, and that stays.
+_IS_LEFTOVER = """
+SELECT NOT EXISTS (SELECT FROM migration WHERE app_name = $1)
+   AND EXISTS (SELECT FROM pg_attribute WHERE attrelid = 'migration'::regclass AND attname = ANY ($2))
+"""
 _IS_OURS = "SELECT obj_description('migration'::regclass, 'pg_class') = $1"
 
 
@@ -119,15 +125,13 @@ async def record(
     duration_seconds: float | None = None,
 ) -> None:
     """Write down that the migration is applied; belongs into the migration's own transaction."""
-    if await connection.fetchval("SELECT to_regclass('migration') IS NULL"):
-        await connection.execute(_CREATE)
-    await _complete_columns(connection)
+    await _prepare_table(connection)
     await connection.execute(_RECORD, migration_id, APP_NAME, source, _describe_us(), duration_seconds)
 
 
 async def write_sources(connection: asyncpg.Connection, sources: Mapping[str, str]) -> None:
     """Write down these sources, by ID, as those that were applied; the table and the rows exist."""
-    await _complete_columns(connection)
+    await _prepare_table(connection)
     await connection.executemany(_WRITE_SOURCE, [(APP_NAME, *each) for each in sources.items()])
 
 
@@ -139,13 +143,16 @@ async def forget(connection: asyncpg.Connection, migration_id: str) -> None:
     if await connection.fetchval(_IS_OURS, _MARK):
         if not await connection.fetchval("SELECT EXISTS (SELECT FROM migration)"):
             await connection.execute("DROP TABLE migration")
-    elif not await connection.fetchval("SELECT EXISTS (SELECT FROM migration WHERE app_name = $1)", APP_NAME):
+    elif await connection.fetchval(_IS_LEFTOVER, APP_NAME, _OUR_COLUMNS):
         await connection.execute(_DROP_COLUMNS)
 
 
-async def _complete_columns(connection: asyncpg.Connection) -> None:
+async def _prepare_table(connection: asyncpg.Connection) -> None:
     # Asked first, for ALTER TABLE would lock out who reads the history, and wants the table's owner.
-    if len(_OUR_COLUMNS) != await connection.fetchval(_COUNT_COLUMNS, _OUR_COLUMNS):
+    shape = await connection.fetchrow(_SHAPE, _OUR_COLUMNS)
+    if shape is None or not shape["exists"]:
+        await connection.execute(_CREATE)
+    elif not shape["is_complete"]:
         await connection.execute(_ADD_COLUMNS)
 
 

@@ -14,7 +14,7 @@ from sherpa.db.migrations.events import Report, ignore
 from sherpa.db.migrations.files import VERSIONS, MigrationFile, list_files
 from sherpa.db.migrations.history import read_sources, write_sources
 from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS, acquire_lock, require_lock
-from sherpa.db.migrations.session import open_session
+from sherpa.db.migrations.session import open_session, transaction
 from sherpa.db.migrations.sources import find_absent
 
 
@@ -64,7 +64,7 @@ async def repair(
                 f"{', '.join(changed)} changed after the difference was shown. Nothing was written: "
                 f"run the command again."
             )
-        async with connection.transaction():
+        async with transaction(connection):
             await require_lock(connection)
             await write_sources(connection, {each.id: each.present for each in proposed})
         return proposed

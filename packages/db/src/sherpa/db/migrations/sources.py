@@ -1,6 +1,7 @@
 """The sources recorded with what was applied, against those of the files: edited, or not recorded at all."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 
 import asyncpg
 
@@ -8,6 +9,7 @@ from sherpa.db.migrations.canonical import is_same
 from sherpa.db.migrations.files import MigrationFile, digest
 from sherpa.db.migrations.history import Record, read_sources, write_sources
 from sherpa.db.migrations.lock import require_lock
+from sherpa.db.migrations.session import transaction
 
 
 async def find_edited(
@@ -35,8 +37,12 @@ def find_absent(applied: Sequence[Record], files: Sequence[MigrationFile]) -> tu
 async def record_absent(
     connection: asyncpg.Connection, applied: Sequence[Record], files: Sequence[MigrationFile]
 ) -> None:
-    """Write down the files' sources where none is recorded; the session holds the runners' lock."""
+    """Write down the files' sources where none is recorded; the session holds the runners' lock.
+
+    A role that may add to the history, but not change it, leaves that to another.
+    """
     if absent := find_absent(applied, files):
-        async with connection.transaction():
-            await require_lock(connection)
-            await write_sources(connection, {file.id: file.read_source() for file in absent})
+        with suppress(asyncpg.InsufficientPrivilegeError):
+            async with transaction(connection):
+                await require_lock(connection)
+                await write_sources(connection, {file.id: file.read_source() for file in absent})
