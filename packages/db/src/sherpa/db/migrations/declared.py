@@ -25,4 +25,5 @@ async def find_drift(connection: asyncpg.Connection) -> tuple[Difference, ...]:
         await make_declared(scratch)
         declared = await scratch.snapshot()
         found = (await snapshot(connection)).within(scratch.home)
-    return compare(declared, found.without({f"{scratch.home}.migration"}), home=scratch.home)
+    ours = {f"{scratch.home}.migration", f"{scratch.home}.migration_progress"}
+    return compare(declared, found.without(ours), home=scratch.home)
