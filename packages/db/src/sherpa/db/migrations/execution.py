@@ -56,13 +56,19 @@ class Execution:
         self._insistence = insistence
         self._report = report
 
-    async def run(self, loaded: Loaded, direction: Direction) -> Step:
-        """Run it one way and write that down; raise a `MigrationError` that says what is left of it."""
+    async def run(self, loaded: Loaded, direction: Direction, *, is_last: bool) -> Step:
+        """Run it one way and write that down; raise a `MigrationError` that says what is left of it.
+
+        The last one of a run is on the disk when this returns, and with it all those before.
+        """
         started = time.monotonic()
         migration = loaded.migration
         try:
             if migration.transaction:
-                whole = partial(self._run_whole, loaded, direction, started)
+                # One that is lost by a crash is lost with its record, so the next run goes on with it. What
+                # code did elsewhere would not be lost.
+                is_flushed = is_last or callable(way_of(migration, direction))
+                whole = partial(self._run_whole, loaded, direction, started, is_flushed=is_flushed)
                 await self._insistence.run(whole, migration.id, limits_of(migration).lock_seconds)
             else:
                 await self._run_in_steps(loaded, direction, started)
@@ -72,10 +78,14 @@ class Execution:
             raise self._explain(migration, direction, error) from error
         return Step(migration.id, direction, time.monotonic() - started)
 
-    async def _run_whole(self, loaded: Loaded, direction: Direction, started: float) -> None:
+    async def _run_whole(
+        self, loaded: Loaded, direction: Direction, started: float, *, is_flushed: bool
+    ) -> None:
         migration = loaded.migration
         async with transaction(self._connection):
-            before = await enter(self._connection, limits_of(migration), for_transaction=True)
+            before = await enter(
+                self._connection, limits_of(migration), for_transaction=True, is_flushed=is_flushed
+            )
             await run_in_transaction(Run(self._connection, migration.id, direction, self._report), migration)
             await require_same_transaction(self._connection, before, migration.id)
             await self._write_down(loaded, direction, started)

@@ -107,7 +107,7 @@ async def _run_all(
 ) -> tuple[Step, ...]:
     done = []
     for loaded in migrations:
-        step = await execution.run(loaded, direction)
+        step = await execution.run(loaded, direction, is_last=loaded is migrations[-1])
         report(step)
         done.append(step)
     return tuple(done)
