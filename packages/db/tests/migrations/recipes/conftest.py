@@ -152,9 +152,9 @@ def _read(title: str, body: str) -> Recipe:
     return Recipe(title, tuple(steps), tuple(bad))
 
 
-_TEXT = PAGE.read_text(encoding="utf-8")
+TEXT = PAGE.read_text(encoding="utf-8")
 
-SCHEMA: Final = next(found["text"] for found in _BLOCK.finditer(_TEXT) if found["head"] == _SCHEMA)
+SCHEMA: Final = next(found["text"] for found in _BLOCK.finditer(TEXT) if found["head"] == _SCHEMA)
 """The tables that every recipe starts from."""
 
 ROWS: Final = """
@@ -167,6 +167,6 @@ INSERT INTO outbox (payload) SELECT '{}' FROM generate_series(1, 500);
 
 RECIPES: Final = tuple(
     recipe
-    for found in _RECIPE.finditer(_TEXT)
+    for found in _RECIPE.finditer(TEXT)
     if (recipe := _read(found["title"], found["body"])).steps or recipe.bad
 )

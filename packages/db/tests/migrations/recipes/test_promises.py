@@ -1,9 +1,13 @@
 """What the page promises of its recipes as a whole, and of the triggers that keep two columns equal."""
 
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
 import asyncpg
 import pytest
 
-from packages.db.tests.migrations.recipes.conftest import RECIPES, ROWS, SCHEMA, Recipe, Step
+from packages.db.tests.migrations.recipes.conftest import PAGE, RECIPES, ROWS, SCHEMA, TEXT, Recipe, Step
 
 MIGRATIONS = [
     pytest.param(step, id=f"{recipe.title}, {number}")
@@ -100,3 +104,49 @@ async def test_split_table_follows(members: asyncpg.Connection) -> None:
     assert "Nice" == await members.fetchval(
         "SELECT a.city FROM addresses a JOIN members m ON m.id = a.member_id WHERE m.email = 'old'"
     )
+
+
+def _anchor(heading: str) -> str:
+    """Return what a page's readers turn a heading into."""
+    return re.sub(r"[^a-z0-9 -]", "", heading.lower()).replace(" ", "-")
+
+
+def test_overview_is_true() -> None:
+    """The table at the top has each recipe, with its releases and what it costs."""
+    rows = re.findall(r"^\| \[(.+)\]\(#(.+)\) \| (\d) \| (.+) \|$", TEXT, re.MULTILINE)
+
+    assert rows == [
+        (
+            recipe.title,
+            _anchor(recipe.title),
+            str(max(step.release for step in recipe.steps)),
+            ", ".join(_costs(recipe)) or "instant",
+        )
+        for recipe in RECIPES
+    ]
+
+
+def _costs(recipe: Recipe) -> Iterator[str]:
+    if any(each.work != "instant" for step in recipe.migrations for each in step.forwards):
+        yield "reads it"
+    if any(step.is_python for step in recipe.migrations):
+        yield "writes rows in batches"
+
+
+@pytest.mark.parametrize("page", sorted(PAGE.parent.glob("migration*.md")), ids=lambda page: page.name)
+def test_links_lead_somewhere(page: Path) -> None:
+    """Each link from one of the two pages to a heading finds that heading."""
+    links = re.findall(r"\]\(((?:migration[\w-]*\.md)?)#([^)]+)\)", page.read_text(encoding="utf-8"))
+
+    lost = [
+        anchor
+        for name, anchor in links
+        if anchor not in map(_anchor, re.findall(r"^#+ (.+)$", _text(name or page.name), re.MULTILINE))
+    ]
+
+    assert links
+    assert [] == lost
+
+
+def _text(name: str) -> str:
+    return (PAGE.parent / name).read_text(encoding="utf-8")

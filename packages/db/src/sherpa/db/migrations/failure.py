@@ -12,6 +12,7 @@ _ADVICE: Final[dict[str, str]] = {
     "25006": "Migrate the primary server, as a user whose transactions may write.",
     "25001": "A migration runs in one transaction with its record: give it transaction=False.",
     "40P01": "The application and the migration waited for each other: try again at a quieter time.",
+    "42P07": "Was this schema made otherwise? `inv migrate --baseline ID` adopts one that is as ours.",
     "57014": "It ran longer than statement_timeout_seconds of its file allows, or somebody cancelled it.",
 }
 """SQLSTATE → what to do."""
