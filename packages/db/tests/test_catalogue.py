@@ -72,6 +72,11 @@ async def base(rollback_connection: asyncpg.Connection) -> None:
         "CREATE OR REPLACE VIEW names AS SELECT name FROM parent WHERE id > 1",
         "CREATE OR REPLACE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN OLD; END'",
         "ALTER TABLE parent DISABLE TRIGGER touching",
+        "ALTER TABLE child ALTER COLUMN price SET STATISTICS 500",
+        "ALTER TABLE child ALTER COLUMN spare SET STORAGE EXTERNAL",
+        "ALTER TABLE child ALTER COLUMN spare SET COMPRESSION pglz",
+        "CREATE STATISTICS together (dependencies) ON id, price FROM child",
+        "ALTER TYPE mood ADD VALUE 'calm'",
         "CREATE RULE quiet AS ON DELETE TO parent DO INSTEAD NOTHING",
         "ALTER TYPE mood RENAME VALUE 'sad' TO 'bad'",
         "ALTER DOMAIN cents SET NOT NULL",
@@ -79,6 +84,13 @@ async def base(rollback_connection: asyncpg.Connection) -> None:
         "COMMENT ON TABLE parent IS 'new'",
         "COMMENT ON COLUMN parent.id IS 'new'",
         "COMMENT ON INDEX by_price IS 'new'",
+        "COMMENT ON TRIGGER touching ON parent IS 'new'",
+        "COMMENT ON CONSTRAINT dear ON child IS 'new'",
+        "COMMENT ON CONSTRAINT cents_check ON DOMAIN cents IS 'new'",
+        "COMMENT ON TYPE mood IS 'new'",
+        "COMMENT ON VIEW names IS 'new'",
+        "COMMENT ON FUNCTION touch() IS 'new'",
+        "COMMENT ON SEQUENCE counter IS 'new'",
     ],
 )
 async def test_change_is_seen(change: str, rollback_connection: asyncpg.Connection) -> None:
@@ -177,6 +189,8 @@ async def test_table_can_be_left_out(rollback_connection: asyncpg.Connection) ->
         CREATE INDEX by_n ON extra (n DESC);
         COMMENT ON TABLE extra IS 'one';
         COMMENT ON COLUMN extra.n IS 'two';
+        COMMENT ON INDEX by_n IS 'three';
+        COMMENT ON CONSTRAINT extra_n_check ON extra IS 'four';
     """)
 
     after = await snapshot(rollback_connection)

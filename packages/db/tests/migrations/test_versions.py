@@ -1,5 +1,8 @@
 """The migrations after the seed's: rows survive each of them both ways, and code of either time goes on."""
 
+import asyncio
+from uuid import uuid4
+
 import asyncpg
 import pytest
 
@@ -8,6 +11,7 @@ from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.migrations.errors import MigrationFailedError
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.runner import migrate, revert
+from sherpa.db.migrations.session import open_session
 
 AFTER_SEED = [file.id for file in list_files()][2:]
 A, B = (f"{digit * 8}-0000-0000-0000-000000000000" for digit in "ab")
@@ -156,3 +160,33 @@ async def test_users_membership_is_found_by_the_other_index(
         plan = await empty_connection.fetch(f"EXPLAIN SELECT * FROM memberships WHERE user_id = '{A}'")
 
     assert any("memberships_user_id_key" in line[0] for line in plan)
+
+
+async def test_handlers_work_on_meanwhile(
+    empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
+) -> None:
+    """Handlers that record events all the time meet no error, there and back, and no record is lost."""
+    await migrate(empty_database_settings, to="002_membership")
+    recorded: list[str] = []
+    is_over = asyncio.Event()
+
+    async def handle() -> None:
+        async with open_session(empty_database_settings) as session:
+            while not is_over.is_set():
+                event = str(uuid4())
+                await session.execute(RECORD, event, "mail")
+                assert "INSERT 0 0" == await session.execute(
+                    f"{RECORD} ON CONFLICT DO NOTHING", event, "mail"
+                )
+                recorded.append(event)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(3):
+            group.create_task(handle())
+        for _ in range(2):
+            await migrate(empty_database_settings)
+            await revert(empty_database_settings, to="002_membership")
+        is_over.set()
+
+    rows = await empty_connection.fetch("SELECT event_id::text AS event FROM processed_events")
+    assert sorted(recorded) == sorted(row["event"] for row in rows)

@@ -70,7 +70,10 @@ SELECT 'column', c.schema_name, c.full_name, c.full_name || '.' || quote_ident(a
     'collate ' || (
         SELECT o.oid::regcollation::text FROM pg_collation o JOIN pg_type t ON t.oid = a.atttypid
         WHERE o.oid = a.attcollation AND o.oid <> t.typcollation),
-    'with ' || array_to_string(a.attoptions, ', '))
+    'with ' || array_to_string(a.attoptions, ', '),
+    'statistics ' || nullif(a.attstattarget, -1),
+    'storage ' || CASE WHEN a.attstorage <> (SELECT typstorage FROM pg_type t WHERE t.oid = a.atttypid) THEN a.attstorage::text END,
+    'compression ' || nullif(a.attcompression::text, ''))
 FROM shaped c
 JOIN pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
 LEFT JOIN pg_attrdef f ON f.adrelid = a.attrelid AND f.adnum = a.attnum
@@ -82,7 +85,9 @@ SELECT 'constraint', n.full_name, c.full_name,
 FROM pg_constraint k
 JOIN own_schema n ON n.oid = k.connamespace
 LEFT JOIN own_relation c ON c.oid = k.conrelid
-WHERE k.contype NOT IN ('n', 't') -- NOT NULL (from version 18 on) and triggers are told elsewhere
+WHERE k.contype <> 't' -- triggers are told elsewhere
+  -- and so is NOT NULL (a constraint from version 18 on), unless it is not valid yet
+  AND NOT (k.contype = 'n' AND k.convalidated)
   AND ('pg_class'::regclass::oid, k.conrelid) NOT IN (SELECT classid, objid FROM brought)
 
 UNION ALL
@@ -94,14 +99,23 @@ SELECT 'index', c.schema_name, c.full_name, i.indexrelid::regclass::text, concat
 FROM pg_index i JOIN own_relation c ON c.oid = i.indrelid
 
 UNION ALL
+SELECT 'statistics', n.full_name, c.full_name, concat_ws('.', n.full_name, quote_ident(x.stxname)),
+    concat_ws(' ', pg_get_statisticsobjdef(x.oid), 'target ' || nullif(x.stxstattarget, -1))
+FROM pg_statistic_ext x
+JOIN own_schema n ON n.oid = x.stxnamespace
+JOIN own_relation c ON c.oid = x.stxrelid
+
+UNION ALL
 SELECT 'sequence', c.schema_name, o.refobjid::regclass::text, c.full_name, concat_ws(' ',
     s.seqtypid::regtype::text, 'start', s.seqstart, 'by', s.seqincrement, 'from', s.seqmin, 'to', s.seqmax,
     'cache', s.seqcache, CASE WHEN s.seqcycle THEN 'cycle' END,
-    'owned by ' || o.refobjid::regclass::text, '#' || o.refobjsubid)
+    -- by name: the column's number counts the holes of dropped ones
+    'owned by ' || o.refobjid::regclass::text || '.' || quote_ident(u.attname))
 FROM pg_sequence s
 JOIN own_relation c ON c.oid = s.seqrelid
 LEFT JOIN pg_depend o ON o.classid = 'pg_class'::regclass AND o.objid = c.oid
     AND o.refclassid = 'pg_class'::regclass AND o.deptype IN ('a', 'i')
+LEFT JOIN pg_attribute u ON u.attrelid = o.refobjid AND u.attnum = o.refobjsubid
 
 UNION ALL
 SELECT 'function', n.full_name, NULL, p.oid::regprocedure::text,
@@ -129,11 +143,17 @@ SELECT 'policy', c.schema_name, c.full_name, c.full_name || '.' || quote_ident(p
 FROM pg_policies p JOIN own_relation c ON c.relname = p.tablename AND c.schema_name = quote_ident(p.schemaname)
 
 UNION ALL
-SELECT 'comment', i.schema, CASE WHEN x.classoid = 'pg_class'::regclass THEN x.objoid::regclass::text END,
-    concat_ws(' ', i.type, i.identity), x.description
+SELECT 'comment', coalesce(i.schema, c.schema_name), c.full_name, concat_ws(' ', i.type, i.identity), x.description
 FROM pg_description x
 CROSS JOIN LATERAL pg_identify_object(x.classoid, x.objoid, x.objsubid) i
 LEFT JOIN own_schema n ON n.full_name = i.schema
     OR x.classoid = 'pg_namespace'::regclass AND x.objoid = n.oid
-WHERE (n.oid IS NOT NULL OR x.classoid = 'pg_extension'::regclass)
+LEFT JOIN own_relation c ON c.oid = CASE x.classoid
+    WHEN 'pg_class'::regclass THEN coalesce((SELECT indrelid FROM pg_index WHERE indexrelid = x.objoid), x.objoid)
+    WHEN 'pg_constraint'::regclass THEN (SELECT conrelid FROM pg_constraint WHERE oid = x.objoid)
+    WHEN 'pg_trigger'::regclass THEN (SELECT tgrelid FROM pg_trigger WHERE oid = x.objoid)
+    WHEN 'pg_rewrite'::regclass THEN (SELECT ev_class FROM pg_rewrite WHERE oid = x.objoid)
+    WHEN 'pg_policy'::regclass THEN (SELECT polrelid FROM pg_policy WHERE oid = x.objoid)
+END
+WHERE (n.oid IS NOT NULL OR c.oid IS NOT NULL OR x.classoid = 'pg_extension'::regclass)
   AND (x.classoid, x.objoid) NOT IN (SELECT classid, objid FROM brought)

@@ -10,7 +10,7 @@ import asyncpg
 from sherpa.config import DatabaseSettings, load
 from sherpa.db.console import complain, count, say
 from sherpa.db.dsn import describe_server
-from sherpa.db.exitcodes import DRIFT, PENDING, WELL, WRONG_USE
+from sherpa.db.exitcodes import DRIFT, PENDING, WELL
 from sherpa.db.migrations.contradictions import examine
 from sherpa.db.migrations.declared import find_drift
 from sherpa.db.migrations.drift import Difference, describe
@@ -25,9 +25,6 @@ type Checked = tuple[Sequence[str], Sequence[Difference]]
 
 def run(arguments: argparse.Namespace) -> int:
     """Compare them and tell each difference, as lines or as JSON."""
-    if arguments.repair:
-        complain("--check looks, --repair writes: one of them at a time.")
-        return WRONG_USE
     settings = load(MigrationSettings).database
     pending, differences = asyncio.run(_check(settings))
     if arguments.json:

@@ -17,7 +17,7 @@ before this: a second handler is then refused aloud, by the old key, and gets th
 
 Way back: the old key has room for one handler of an event. Where two are recorded it refuses, says how many
 events those are, and changes nothing. Otherwise it keeps every row, and builds the old key and the index of
-003 anew with ACCESS EXCLUSIVE on the table: about a second for a million rows, in which handlers wait.
+003 anew with ACCESS EXCLUSIVE on the table: some five seconds for a million rows, in which handlers wait.
 """
 
 from sherpa.db.migrations.migration import Migration
