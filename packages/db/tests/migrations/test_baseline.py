@@ -169,6 +169,19 @@ async def test_several_at_once_record_once(foreign: asyncpg.Connection, start: S
     assert list(SEED) == [each.id for each in await read_history(foreign)]
 
 
+async def test_runners_beside_it_do_no_harm(
+    foreign: asyncpg.Connection, start: Start, run_aside: RunAside
+) -> None:
+    """A `migrate` that comes first finds the tables there and fails whole; one that comes later goes on."""
+    processes = [start("migrate"), start("migrate", "--baseline", "002"), start("migrate")]
+
+    await asyncio.gather(*(asyncio.to_thread(each.communicate) for each in processes))
+    code, _, _ = await run_aside("migrate")
+
+    assert (0, 0) == (processes[1].returncode, code)
+    assert KNOWN == [each.id for each in await read_history(foreign)]
+
+
 async def test_role_that_may_not_prove_it_is_told(
     foreign: asyncpg.Connection,
     guest_settings: DatabaseSettings,
