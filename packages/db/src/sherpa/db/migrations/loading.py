@@ -11,6 +11,7 @@ from sherpa.db.migrations.concurrently import read_index
 from sherpa.db.migrations.errors import BrokenMigrationError
 from sherpa.db.migrations.files import MigrationFile
 from sherpa.db.migrations.migration import Irreversible, Migration, Way
+from sherpa.db.migrations.sqltext import normalise
 from sherpa.db.migrations.unfinished import unfinished_lines
 
 
@@ -68,12 +69,12 @@ def _find_fault_of_way(name: str, way: Way | Irreversible, migration: Migration)
     match way:
         case Irreversible(reason) if name == "backwards" and reason.strip():
             return None
-        case str() if way.strip() and not migration.transaction:
+        case str() if _is_statement(way) and not migration.transaction:
             return (
                 f"without a transaction, {name} must be a tuple of single statements: "
                 f"in one script PostgreSQL would make them one transaction all the same."
             )
-        case str() if way.strip():
+        case str() if _is_statement(way):
             return None
         case Sequence() if not isinstance(way, str) and way and all(map(_is_statement, way)):
             return None if migration.transaction else _find_fault_of_indexes(name, way)
@@ -96,7 +97,8 @@ def _find_open_decision(migration: Migration) -> str | None:
 
 
 def _is_statement(part: object) -> bool:
-    return isinstance(part, str) and bool(part.strip())
+    # Comments alone are no statement: the driver fails at them, and doing nothing should be said aloud.
+    return isinstance(part, str) and bool(normalise(part))
 
 
 def _find_fault_of_indexes(name: str, statements: Sequence[str]) -> str | None:
