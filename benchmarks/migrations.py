@@ -17,7 +17,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -32,6 +32,7 @@ from sherpa.devstack.embedded.postgres import PostgresServer
 
 # The short steps are run so often in each round: their goals are the tightest.
 REPEATS = {"no-op": 3, "status": 3}
+ONCE: Mapping[str, int] = {}
 STEP_SECONDS = 300
 # Of our own environment, nothing else reaches the tools.
 INHERITED = ("PATH", "PYTHONDONTWRITEBYTECODE")
@@ -127,7 +128,15 @@ def write_projects(stand: Stand, tools: Sequence[Tool], name: str, changes: Sequ
         tool.write(_project(stand, tool, name), changes)
 
 
-def run_round(stand: Stand, tools: Sequence[Tool], name: str, count: int, measured: Measured) -> None:
+def run_round(
+    stand: Stand,
+    tools: Sequence[Tool],
+    name: str,
+    count: int,
+    measured: Measured,
+    *,
+    repeats: Mapping[str, int] = ONCE,
+) -> None:
     """Let every tool go through all steps, each on a database of its own."""
     databases = [f"round_{place}" for place, _ in enumerate(tools)]
     entrants = [
@@ -137,7 +146,7 @@ def run_round(stand: Stand, tools: Sequence[Tool], name: str, count: int, measur
     for database in databases:
         stand.ask(f"CREATE DATABASE {database}")
     for step in STEPS:
-        for _ in range(REPEATS.get(step, 1)):
+        for _ in range(repeats.get(step, 1)):
             for entrant in entrants:
                 seconds = entrant.run(step)
                 if seconds is not None:
@@ -158,12 +167,13 @@ def measure(stand: Stand, options: argparse.Namespace) -> tuple[Measured, Sequen
     sets = {"seed": seed(), str(options.many): small(options.many)}
     for name, changes in sets.items():
         write_projects(stand, present, name, changes)
-    # Before the first round Python keeps the bytecode of all that it imports, if it may.
-    run_round(stand, present, "seed", len(sets["seed"]), Measured())
+    if not options.quick:  # Python keeps the bytecode of all that it imports, if it may
+        run_round(stand, present, "seed", len(sets["seed"]), Measured())
+    repeats = ONCE if options.quick else REPEATS
     deadline = time.monotonic() + 60 * options.minutes
     for _ in range(options.rounds):
         for name, changes in sets.items():
-            run_round(stand, present, name, len(changes), measured)
+            run_round(stand, present, name, len(changes), measured, repeats=repeats)
         if time.monotonic() > deadline:
             print(" out of time", end="", file=sys.stderr)
             break
@@ -188,6 +198,7 @@ def main() -> None:
     parser.add_argument(
         "--only", nargs="+", default=[], metavar="TOOL", help="these tools (a part of the name)"
     )
+    parser.add_argument("--quick", action="store_true", help="each step once and cold: to see that it works")
     parser.add_argument("--json", action="store_true", help="print JSON: every run")
     options = parser.parse_args()
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))  # so that the server is stopped
