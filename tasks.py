@@ -185,6 +185,12 @@ def migrations(
     finish(commands.change_schema(ROOT, run) if repair else run())
 
 
+@task(positional=["words"], help={"words": 'what it does, as "add nickname to memberships"'})
+def migration(c: Context, words: str) -> None:
+    """Write a new migration, with what leads to the tables as declared."""
+    finish(db_cli.main(["migration", "--", words]))
+
+
 @task(help={"check": "change nothing; fail when the file is not current"})
 def schema(c: Context, check: bool = False) -> None:
     """Write packages/db/schema.sql, the schema that the migrations make."""

@@ -95,7 +95,7 @@ def test_invoke_lists_every_task_with_its_line() -> None:
     tasks = dict(re.findall(r"^  ([a-z-]+)\s+(\S.*)$", listing, re.MULTILINE))
     assert set(tasks) == {
         "up", "down", "status", "logs", "serve", "psql", "redis-cli", "doctor", "config",
-        "migrate", "revert", "migrations", "schema",
+        "migrate", "revert", "migrations", "migration", "schema",
         "fmt", "lint", "test", "lock",
         "image", "deploy",
     }  # fmt: skip

@@ -8,11 +8,20 @@ from sherpa.config import ConfigError
 from sherpa.db.arguments import module_of, parser
 from sherpa.db.console import complain
 from sherpa.db.errors import DatabaseError
-from sherpa.db.exitcodes import DRIFT, FAILED, HISTORY, IRREVERSIBLE, WELL, WRONG_USE
-from sherpa.db.migrations.errors import DriftError, HistoryError, IrreversibleError, TargetError
+from sherpa.db.exitcodes import DRIFT, FAILED, HISTORY, IRREVERSIBLE, PENDING, WELL, WRONG_USE
+from sherpa.db.migrations.errors import (
+    DriftError,
+    HistoryError,
+    IrreversibleError,
+    NamingError,
+    PendingError,
+    TargetError,
+)
 
 _CODES: Final[dict[type[DatabaseError], int]] = {
     TargetError: WRONG_USE,
+    NamingError: WRONG_USE,
+    PendingError: PENDING,
     HistoryError: HISTORY,
     IrreversibleError: IRREVERSIBLE,
     DriftError: DRIFT,
