@@ -50,11 +50,11 @@ def load(file: MigrationFile) -> Migration:
 def _find_fault(migration: Migration) -> str | None:
     """Return what is wrong with the migration, and what to do; None when it can be run."""
     faults = (
+        _find_open_decision(migration),
         _find_fault_of_limit("lock_timeout_seconds", migration.lock_timeout_seconds),
         _find_fault_of_limit("statement_timeout_seconds", migration.statement_timeout_seconds),
         _find_fault_of_way("forwards", migration.forwards, migration),
         _find_fault_of_way("backwards", migration.backwards, migration),
-        _find_open_decision(migration),
     )
     return next((fault for fault in faults if fault), None)
 

@@ -39,17 +39,9 @@ def slug(text: str) -> str:
     return "_".join(re.findall(r"[a-z0-9]+", text.lower().replace("'", "")))
 
 
-def check_name(words: str, folder: Path = VERSIONS) -> str:
-    """Return the tidied words; raise `NamingError` for bad or taken ones, `HistoryError` for a bad folder."""
-    text = tidy(words)
-    files = list_files(folder)
-    # Two branches took one number, or a file in between is not merged: another number would bury that.
-    Examination(Status((), tuple(file.id for file in files)), ()).require_agreement()
-    name = slug(text)
-    for file in files:
-        if file.id.partition("_")[2] == name:
-            raise NamingError(words, f"{file.id} has that name already: say what sets this one apart")
-    return text
+def check_name(words: str, folder: Path = VERSIONS) -> None:
+    """Raise `NamingError` for bad or taken words, `HistoryError` where numbers are shared or left out."""
+    _refuse_taken(words, slug(tidy(words)), _list_in_order(folder))
 
 
 def write_migrations(
@@ -59,14 +51,28 @@ def write_migrations(
 
     Raises what `check_name` does; `UnwritableError`, leaving nothing.
     """
-    text = check_name(words, folder)
-    first = max((int(file.number) for file in list_files(folder)), default=0) + 1
+    text, files = tidy(words), _list_in_order(folder)
+    _refuse_taken(words, slug(text), files)
+    first = max((int(file.number) for file in files), default=0) + 1
     new = {
         _name(folder, first + place, slug(text) + (draft.suffix if place else "")): draft
         for place, draft in enumerate(drafts or (EMPTY,))
     }
     _write_all({file.path: render(file.id, text, draft) for file, draft in new.items()})
     return tuple(new)
+
+
+def _list_in_order(folder: Path) -> tuple[MigrationFile, ...]:
+    """Two branches took one number, or a file in between is not merged: another number would bury that."""
+    files = list_files(folder)
+    Examination(Status((), tuple(file.id for file in files)), ()).require_agreement()
+    return files
+
+
+def _refuse_taken(words: str, name: str, files: Sequence[MigrationFile]) -> None:
+    for file in files:
+        if file.id.partition("_")[2] == name:
+            raise NamingError(words, f"{file.id} has that name already: say what sets this one apart")
 
 
 def _name(folder: Path, number: int, name: str) -> MigrationFile:
