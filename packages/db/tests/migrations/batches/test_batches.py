@@ -241,3 +241,16 @@ async def test_edited_statement_stops_it(
     assert f"001_walk is half done forwards, with another statement:\n{ADD_ONE}\n" in str(caught.value)
     await walk(Batches("accounts", "id", f"-- the same\n{ADD_ONE.replace(' SET', chr(10) + 'SET')}"))
     assert {1: 20} == await balances()
+
+
+async def test_statement_may_be_mended_before_the_first_batch(
+    fill_accounts: FillAccounts, walk: Walk, balances: Balances
+) -> None:
+    """A statement that never got through a batch has done nothing, so another may take its place."""
+    await fill_accounts(20)
+    with pytest.raises(asyncpg.UndefinedColumnError):
+        await walk(Batches("accounts", "id", ADD_ONE.replace("SET balance", "SET balnce")))
+
+    await walk(Batches("accounts", "id", ADD_ONE))
+
+    assert {1: 20} == await balances()

@@ -163,15 +163,16 @@ async def test_traffic_goes_through_and_nothing_is_lost(
                     await connection.execute(
                         "UPDATE accounts SET balance = balance + 1000 WHERE id = $1", low
                     )
-                    await connection.execute("INSERT INTO accounts VALUES ($1)", 10_000 * number + count)
+                    await connection.execute("INSERT INTO accounts VALUES ($1)", 10_000_000 * number + count)
                     await connection.execute(
                         "UPDATE accounts SET balance = balance + 1000 WHERE id = $1", high
                     )
                 count += 1
+                await asyncio.sleep(0.002)
         return count
 
     workers = [asyncio.create_task(work(number)) for number in (1, 2, 3)]
-    await walk(Batches("accounts", "id", ADD_ONE, rows=50, batch_seconds=0.005))
+    await walk(Batches("accounts", "id", ADD_ONE, rows=100, batch_seconds=0.05, duty=1))
     over.set()
     counts = await asyncio.gather(*workers)
 

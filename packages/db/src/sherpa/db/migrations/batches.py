@@ -80,7 +80,7 @@ class Batches:
     async def _find_start(self, run: Run, checkpoints: Checkpoints, key: Key) -> Checkpoint | None:
         """Return where an earlier run ended, or else set down a new start; None for a table without rows."""
         former = await checkpoints.find(run.connection)
-        if former is not None:
+        if former is not None and not former.is_at_start:
             self._require_same(run, former.statement)
             return former
         end = await key.last(run.connection)

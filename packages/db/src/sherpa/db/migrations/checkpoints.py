@@ -36,10 +36,16 @@ SELECT obj_description(to_regclass('migration_progress'), 'pg_class') IS NOT DIS
 _INSERT: Final = """
 INSERT INTO migration_progress (migration_id, direction, statement, total, end_key)
 VALUES ($1, $2, $3, $4, $5)
+ON CONFLICT (migration_id, direction) DO UPDATE
+SET statement = excluded.statement, total = excluded.total, end_key = excluded.end_key
 """
 _READ: Final = """
 SELECT done, total, last_key AS last, end_key AS end, statement FROM migration_progress
 WHERE migration_id = $1 AND direction = $2 FOR UPDATE
+"""
+_FIND_OPPOSITE: Final = """
+SELECT migration_id, direction, done, total FROM migration_progress
+WHERE direction <> $1 AND last_key IS NOT NULL ORDER BY migration_id LIMIT 1
 """
 _MOVE: Final = """
 UPDATE migration_progress SET done = done + $3, last_key = $4 WHERE migration_id = $1 AND direction = $2
@@ -55,6 +61,11 @@ class Checkpoint:
     last: str | None
     end: str
     statement: str
+
+    @property
+    def is_at_start(self) -> bool:
+        """Whether no batch was finished yet."""
+        return self.last is None
 
     @property
     def is_at_end(self) -> bool:
@@ -74,7 +85,7 @@ class Checkpoints:
         return await self._find(connection) if await _exists(connection) else None
 
     async def begin(self, connection: asyncpg.Connection, statement: str, total: int, end: str) -> Checkpoint:
-        """Set the start down, and return it; call it in a transaction, for it may create the table."""
+        """Set the start down, instead of one that nothing came of; belongs into a transaction of its own."""
         if not await _exists(connection):
             await connection.execute(_CREATE)
         await connection.execute(_INSERT, self.migration_id, self.direction, statement, total, end)
@@ -112,9 +123,7 @@ async def require_one_way(connection: asyncpg.Connection, direction: Direction) 
     """Raise `HistoryError` when a data migration is half done the other way: it would stay a mixture."""
     if not await _exists(connection):
         return
-    row = await connection.fetchrow(
-        "SELECT migration_id, direction, done, total FROM migration_progress WHERE direction <> $1", direction
-    )
+    row = await connection.fetchrow(_FIND_OPPOSITE, direction)
     if row is not None:
         command = "inv migrate" if row["direction"] == "forwards" else "inv revert"
         raise HistoryError(
