@@ -121,6 +121,22 @@ def start_python(environment: dict[str, str], tmp_path: Path) -> Start:
     return start
 
 
+# The command itself, but for the folder that it takes the migrations from.
+MIGRATE_FOLDER = """
+import functools, pathlib, sys
+from sherpa.db import cli
+from sherpa.db.commands import migrate
+migrate.migrate = functools.partial(migrate.migrate, folder=pathlib.Path(sys.argv[1]))
+sys.exit(cli.main(["migrate"]))
+"""
+
+
+@pytest.fixture
+def start_folder(start_python: Start, folder: Path) -> Start:
+    """Return a function that starts `python -m sherpa.db migrate` on the folder of made-up migrations."""
+    return partial(start_python, MIGRATE_FOLDER, str(folder))
+
+
 @pytest.fixture
 def start(start_python: Start) -> Start:
     """Return a function that starts `python -m sherpa.db ...`."""

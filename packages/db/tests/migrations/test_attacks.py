@@ -19,14 +19,6 @@ from sherpa.db.migrations.session import open_session
 type WriteMigration = Callable[..., Path]
 type Start = Callable[..., subprocess.Popen[str]]
 
-# The command itself, but for the folder that it takes the migrations from.
-MIGRATE_FOLDER = """
-import functools, pathlib, sys
-from sherpa.db import cli
-from sherpa.db.commands import migrate as command
-command.migrate = functools.partial(command.migrate, folder=pathlib.Path(sys.argv[1]))
-sys.exit(cli.main(["migrate"]))
-"""
 SLOW = "CREATE TABLE begun (); SELECT pg_sleep(600)"
 IS_ASLEEP = """
 SELECT EXISTS (SELECT FROM pg_stat_activity WHERE datname = current_database() AND wait_event = 'PgSleep')
@@ -82,14 +74,14 @@ async def test_waiting_has_an_end(start: Start, empty_database_settings: Databas
 async def test_killed_runner_leaves_before_or_after(
     folder: Path,
     write_migration: WriteMigration,
-    start_python: Start,
+    start_folder: Start,
     empty_database_settings: DatabaseSettings,
     empty_connection: asyncpg.Connection,
 ) -> None:
     """After kill -9 in the middle of a migration nothing of it remains, and the next run goes on at once."""
     write_migration("001_a")
     write_migration("002_b", forwards=SLOW)
-    runner = start_python(MIGRATE_FOLDER, str(folder))
+    runner = start_folder()
     await _wait_until_asleep(runner, empty_connection)
 
     runner.send_signal(signal.SIGKILL)
@@ -102,12 +94,12 @@ async def test_killed_runner_leaves_before_or_after(
 
 
 async def test_interrupted_runner_rolls_back(
-    folder: Path, write_migration: WriteMigration, start_python: Start, empty_connection: asyncpg.Connection
+    folder: Path, write_migration: WriteMigration, start_folder: Start, empty_connection: asyncpg.Connection
 ) -> None:
     """Ctrl-C in the middle ends the migration under way, keeps those before it, and is no traceback."""
     write_migration("001_a")
     write_migration("002_b", forwards=SLOW)
-    runner = start_python(MIGRATE_FOLDER, str(folder))
+    runner = start_folder()
     await _wait_until_asleep(runner, empty_connection)
 
     runner.send_signal(signal.SIGINT)

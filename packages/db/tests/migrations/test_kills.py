@@ -16,19 +16,13 @@ from sherpa.db.migrations.runner import migrate
 type WriteMigration = Callable[..., Path]
 type Start = Callable[..., subprocess.Popen[str]]
 
-# The command itself, but for the folder that it takes the migrations from.
-MIGRATE_FOLDER = """
-import functools, pathlib, sys
-from sherpa.db import cli
-from sherpa.db.commands import migrate
-migrate.migrate = functools.partial(migrate.migrate, folder=pathlib.Path(sys.argv[1]))
-sys.exit(cli.main(["migrate"]))
-"""
 # Whoever comes here waits as long as the test keeps the lock.
 WAIT_AT_THE_GATE = "SELECT pg_advisory_xact_lock(42)"
-IS_AT_THE_GATE = (
-    "SELECT EXISTS (SELECT FROM pg_locks WHERE locktype = 'advisory' AND objid = 42 AND NOT granted)"
-)
+# Of this database: other tests have gates of their own on the same server.
+IS_AT_THE_GATE = """
+SELECT EXISTS (SELECT FROM pg_locks JOIN pg_database ON pg_database.oid = database
+               WHERE datname = current_database() AND locktype = 'advisory' AND objid = 42 AND NOT granted)
+"""
 GATE = """
 CREATE FUNCTION gate() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -56,12 +50,12 @@ async def gatekeeper(empty_database_settings: DatabaseSettings) -> AsyncIterator
 
 
 @pytest.fixture
-def kill_at_the_gate(folder: Path, start_python: Start, gatekeeper: asyncpg.Connection) -> KillAtTheGate:
+def kill_at_the_gate(folder: Path, start_folder: Start, gatekeeper: asyncpg.Connection) -> KillAtTheGate:
     """Return a function that starts the command, kills it when it stands at the gate, and opens that."""
 
     async def kill() -> None:
         await gatekeeper.execute("SELECT pg_advisory_lock(42)")
-        runner = start_python(MIGRATE_FOLDER, str(folder))
+        runner = start_folder()
         while not await gatekeeper.fetchval(IS_AT_THE_GATE):
             assert runner.poll() is None, runner.communicate()
             await asyncio.sleep(0.02)
@@ -163,7 +157,7 @@ async def test_killed_without_a_transaction_goes_on(
 async def test_killed_while_building_an_index_goes_on(
     folder: Path,
     write_migration: WriteMigration,
-    start_python: Start,
+    start_folder: Start,
     empty_database_settings: DatabaseSettings,
     gatekeeper: asyncpg.Connection,
 ) -> None:
@@ -173,7 +167,7 @@ async def test_killed_while_building_an_index_goes_on(
     writer = await asyncpg.connect(**connect_options(empty_database_settings, "writer"))
     await writer.execute("BEGIN; UPDATE account SET balance = 101")  # the build waits for its end
     is_valid = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass('i')"
-    runner = start_python(MIGRATE_FOLDER, str(folder))
+    runner = start_folder()
     while await gatekeeper.fetchval(is_valid) is None:
         assert runner.poll() is None, runner.communicate()
         await asyncio.sleep(0.02)
