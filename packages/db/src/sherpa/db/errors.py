@@ -69,18 +69,20 @@ class TransactionMisuseError(DatabaseError):
 
 
 class HalfKeyError(DatabaseError):
-    """A row can't be told by a part of its key.
+    """The row is told by several columns, and this would go by one: use insert(), or where() on all of them.
 
     `table` is the table's class, `key` the columns of its key.
     """
 
-    def __init__(self, table: str, key: tuple[str, ...]) -> None:
-        super().__init__(
-            f"A row of {table} is told by {' and '.join(key)} together; Piccolo would go by {key[0]} alone. "
-            f"Use insert(), and update() or delete() with where() on all of them."
-        )
+    def __init__(self, *, table: str = "", key: tuple[str, ...] = ()) -> None:
+        super().__init__()
         self.table = table
         self.key = key
+
+    def __str__(self) -> str:
+        return (
+            f"{super().__str__()} ({self.table}: {', '.join(self.key)})" if self.table else super().__str__()
+        )
 
 
 class ConstraintError(DatabaseError):

@@ -45,7 +45,7 @@ class KeyOfSeveral:
 
     def save(self, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401 (whatever Piccolo's take)
         """Refuse, as all that goes by half the key."""
-        raise HalfKeyError(type(self).__name__, self.key_columns)
+        raise HalfKeyError(table=type(self).__name__, key=self.key_columns)
 
     remove = refresh = update_self = get_related = add_m2m = get_m2m = remove_m2m = save
 
