@@ -1,5 +1,6 @@
 """What a migration file must be, so that the runner can keep its promises: checked before anything runs."""
 
+import os
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -48,6 +49,19 @@ def test_code_must_be_asynchronous(folder: Path, write_migration: WriteMigration
 
     with pytest.raises(BrokenMigrationError, match="an async function that takes a Run"):
         load(list_files(folder)[0])
+
+
+def test_edit_of_the_same_length_counts(folder: Path, write_migration: WriteMigration) -> None:
+    """What runs is what the file says now, though its length and its time are those of a moment ago."""
+    path = write_migration("001_a", forwards="SELECT 1")
+    load(list_files(folder)[0])
+    times = path.stat()
+    write_migration("001_a", forwards="SELECT 2")
+    os.utime(path, ns=(times.st_atime_ns, times.st_mtime_ns))
+
+    migration = load(list_files(folder)[0])
+
+    assert "SELECT 2" == migration.forwards
 
 
 @pytest.fixture

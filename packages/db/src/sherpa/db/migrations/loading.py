@@ -1,6 +1,5 @@
 """Reads a migration from its file, and refuses what the runner could not keep its promises with."""
 
-import importlib.util
 import inspect
 import math
 from collections.abc import Sequence
@@ -25,12 +24,17 @@ class Loaded:
 
 def load_with_source(file: MigrationFile) -> Loaded:
     """Load the migration as `load` does, together with the text that is to be recorded."""
-    return Loaded(load(file), file.read_source())
+    source = file.read_source()
+    return Loaded(_load(file, source), source)
 
 
 def load(file: MigrationFile) -> Migration:
     """Import the file and return its migration; raise `BrokenMigrationError` for none, or a faulty one."""
-    module = _import(file)
+    return _load(file, file.read_source())
+
+
+def _load(file: MigrationFile, source: str) -> Migration:
+    module = _import(file, source)
     migration = getattr(module, "forwards", None)
     if not isinstance(migration, Migration):
         raise BrokenMigrationError(
@@ -111,14 +115,12 @@ def _find_fault_of_indexes(name: str, statements: Sequence[str]) -> str | None:
     return None
 
 
-def _import(file: MigrationFile) -> ModuleType:
-    """Run the file as a module of its own name, kept out of `sys.modules`."""
-    spec = importlib.util.spec_from_file_location(f"{__package__}.versions.{file.path.stem}", file.path)
-    if spec is None or spec.loader is None:
-        raise BrokenMigrationError(f"{file.path} cannot be imported.")
-    module = importlib.util.module_from_spec(spec)
+def _import(file: MigrationFile, source: str) -> ModuleType:
+    """Run the text as a module, kept out of `sys.modules`: what is recorded is what ran, no older bytecode."""
+    module = ModuleType(f"{__package__}.versions.{file.path.stem}")
+    module.__file__ = str(file.path)
     try:
-        spec.loader.exec_module(module)
+        exec(compile(source, file.path, "exec"), module.__dict__)  # noqa: S102 (code of ours)
     except Exception as error:
         raise BrokenMigrationError(f"{file.path} cannot be imported: {error!r}.") from error
     return module
