@@ -180,20 +180,40 @@ async def test_without_a_transaction_is_shown_only(
     assert await empty_connection.fetchval("SELECT to_regclass('a')") is None
 
 
-async def test_failure_for_want_of_what_is_shown_only(
+async def test_what_needs_what_is_shown_only(
     folder: Path, write_migration: WriteMigration, empty_database_settings: DatabaseSettings
 ) -> None:
-    """A failure that may come of an earlier migration that was not run says so; its SQL is shown as well."""
+    """What needs a thing that an earlier migration, not run, would have made is shown, and that is said."""
     write_migration("001_a", forwards=("CREATE TABLE a ()",), backwards=("DROP TABLE a",), transaction=False)
     write_migration("002_b", forwards="ALTER TABLE a ADD COLUMN x int", backwards="SELECT 1")
+    write_migration("003_c")
+    shown, told = Shown(), list[Event]()
+
+    await dry_run(empty_database_settings, shown.append, folder=folder, report=told.append)
+
+    assert [
+        f"-- 002_b (forwards): shown only\n{BEGIN}\nALTER TABLE a ADD COLUMN x int;\nCOMMIT;",
+        f"-- 003_c (forwards)\n{BEGIN}\nCREATE TABLE t003_c ();\nCOMMIT;",
+    ] == shown[1:]
+    assert [
+        Notice('002_b may need what 001_a makes (relation "a" does not exist): shown only'),
+    ] == told
+
+
+async def test_failure_after_what_is_shown_only(
+    folder: Path, write_migration: WriteMigration, empty_database_settings: DatabaseSettings
+) -> None:
+    """Another failure is one, and says that it may come of what was not run; its SQL is shown as well."""
+    write_migration("001_a", forwards=("CREATE TABLE a ()",), backwards=("DROP TABLE a",), transaction=False)
+    write_migration("002_b", forwards="SELECT 1 / 0", backwards="SELECT 1")
     shown = Shown()
 
     with pytest.raises(
-        MigrationFailedError, match=r'"a" does not exist(.|\n)*What 001_a would have done was missing'
+        MigrationFailedError, match=r"division by zero(.|\n)*What 001_a would have done was missing"
     ):
         await dry_run(empty_database_settings, shown.append, folder=folder)
 
-    assert f"-- 002_b (forwards)\n{BEGIN}\nALTER TABLE a ADD COLUMN x int;" == shown[-1]
+    assert f"-- 002_b (forwards)\n{BEGIN}\nSELECT 1 / 0;" == shown[-1]
 
 
 async def test_failure_is_told_as_when_migrating(

@@ -1,7 +1,8 @@
 """Tells in advance what migrating would do, by doing it in a transaction that is always rolled back.
 
-What it shows is the very SQL, as the server got it; a migration without a transaction is shown, not run. It
-writes nothing: even a COMMIT inside a migration fails. But it takes the locks of what it runs, until its end.
+What it shows is the very SQL, as the server got it; a migration without a transaction is shown, not run, and
+so is one that needs what that makes. It writes nothing: even a COMMIT inside a migration fails. But it takes
+the locks of what it runs, until its end.
 """
 
 import asyncio
@@ -23,7 +24,7 @@ from sherpa.db.migrations.errors import (
     MigrationError,
     MigrationFailedError,
 )
-from sherpa.db.migrations.events import Report, ignore
+from sherpa.db.migrations.events import Notice, Report, ignore
 from sherpa.db.migrations.execution import limits_of, run_in_transaction, way_of
 from sherpa.db.migrations.failure import explain
 from sherpa.db.migrations.files import VERSIONS, list_files
@@ -48,6 +49,15 @@ SET TRANSACTION READ WRITE;
 DECLARE sherpa_dry_run CURSOR WITH HOLD FOR
 SELECT ('a dry run is never committed' || left(n::text, 0))::int FROM generate_series(1, 1) AS n
 """
+
+# How a migration fails that needs what another one makes.
+_LACKING: Final = (
+    asyncpg.InvalidSchemaNameError,
+    asyncpg.UndefinedColumnError,
+    asyncpg.UndefinedFunctionError,
+    asyncpg.UndefinedObjectError,
+    asyncpg.UndefinedTableError,
+)
 
 
 async def dry_run(
@@ -96,13 +106,35 @@ class _Rehearsal:
             if not migration.transaction:
                 self._show(_shown_only(migration))
                 self._not_run.append(migration.id)
-                continue
-            sent = [f"-- {migration.id} (forwards)", "BEGIN;", limits_of(migration).as_sql()]
-            try:
-                await self._run_one(migration, sent)
-                sent.append("COMMIT;")
-            finally:
+            elif self._not_run:
+                await self._run_after_others_were_not(migration)
+            else:
+                await self._run_and_show(migration)
+
+    async def _run_after_others_were_not(self, migration: Migration) -> None:
+        await self._connection.execute("SAVEPOINT sherpa_dry_run")
+        try:
+            await self._run_and_show(migration, unless=_LACKING)
+        except MigrationFailedError as error:
+            if not isinstance(error.__cause__, _LACKING):
+                raise
+            await self._connection.execute("ROLLBACK TO SAVEPOINT sherpa_dry_run")
+            missing = ", ".join(self._not_run)
+            self._report(
+                Notice(f"{migration.id} may need what {missing} makes ({error.__cause__}): shown only")
+            )
+            self._show(_shown_only(migration))
+            self._not_run.append(migration.id)
+
+    async def _run_and_show(self, migration: Migration, *, unless: tuple[type[Exception], ...] = ()) -> None:
+        sent = [f"-- {migration.id} (forwards)", "BEGIN;", limits_of(migration).as_sql()]
+        try:
+            await self._run_one(migration, sent)
+        except MigrationError as error:
+            if not isinstance(error.__cause__, unless):
                 self._show("\n".join(sent))
+            raise
+        self._show("\n".join([*sent, "COMMIT;"]))
 
     async def _run_one(self, migration: Migration, sent: list[str]) -> None:
         limits = limits_of(migration)
@@ -141,17 +173,23 @@ class _Rehearsal:
 
 
 def _shown_only(migration: Migration) -> str:
-    lines = [f"-- {migration.id} (forwards), without a transaction: shown only"]
+    statements = _statements_of(migration)
+    if not migration.transaction:
+        return "\n".join([f"-- {migration.id} (forwards), without a transaction: shown only", *statements])
+    limits = limits_of(migration).as_sql()
+    return "\n".join([f"-- {migration.id} (forwards): shown only", "BEGIN;", limits, *statements, "COMMIT;"])
+
+
+def _statements_of(migration: Migration) -> list[str]:
     match way_of(migration, "forwards"):
         case str() as script:
-            lines.append(_terminated(script))
+            return [_terminated(script)]
         case Sequence() as statements:
-            lines += map(_terminated, statements)
+            return [_terminated(statement) for statement in statements]
         case Batches() as batches:
-            lines += [f"-- {batches}", _terminated(batches.statement)]
+            return [f"-- {batches}", _terminated(batches.statement)]
         case work:
-            lines.append(f"-- code, which sends what it finds to do: {work!r}")
-    return "\n".join(lines)
+            return [f"-- code, which sends what it finds to do: {work!r}"]
 
 
 def _as_script(query: LoggedQuery) -> list[str]:
