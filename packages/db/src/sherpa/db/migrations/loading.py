@@ -116,11 +116,12 @@ def _find_fault_of_indexes(name: str, statements: Sequence[str]) -> str | None:
 
 
 def _import(file: MigrationFile, source: str) -> ModuleType:
-    """Run the text as a module, kept out of `sys.modules`: what is recorded is what ran, no older bytecode."""
+    """Run the text as a module, kept out of `sys.modules`: what is recorded is what ran, not old bytecode."""
     module = ModuleType(f"{__package__}.versions.{file.path.stem}")
     module.__file__ = str(file.path)
     try:
-        exec(compile(source, file.path, "exec"), module.__dict__)  # noqa: S102 (code of ours)
+        code = compile(source, file.path, "exec")
+        exec(code, module.__dict__)  # noqa: S102 (code of ours)
     except Exception as error:
         raise BrokenMigrationError(f"{file.path} cannot be imported: {error!r}.") from error
     return module
