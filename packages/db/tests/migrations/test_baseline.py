@@ -10,10 +10,10 @@ import pytest
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
-from sherpa.db.migrations.baseline import adopt
 from sherpa.db.migrations.errors import DriftError
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.history import read_history
+from sherpa.db.migrations.review.baseline import adopt
 from sherpa.db.migrations.runner import migrate
 
 type Start = Callable[..., subprocess.Popen[str]]

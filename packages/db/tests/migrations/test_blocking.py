@@ -12,7 +12,7 @@ from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
 from sherpa.db.migrations.errors import MigrationFailedError
 from sherpa.db.migrations.events import Blocked, Event, Retrying, Step
-from sherpa.db.migrations.insistence import Retries
+from sherpa.db.migrations.execution.insistence import Retries
 from sherpa.db.migrations.runner import migrate, revert
 
 type WriteMigration = Callable[..., Path]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from sherpa.db.migrations.canonical import is_same
+from sherpa.db.migrations.review.canonical import is_same
 
 SOURCE = '''"""Why and how."""
 

@@ -10,10 +10,10 @@ import pytest
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
-from sherpa.db.migrations.concurrently import ConcurrentIndex, is_concurrent, read_index
 from sherpa.db.migrations.errors import BrokenMigrationError, IndexBusyError, MigrationFailedError
 from sherpa.db.migrations.events import Event, Notice
-from sherpa.db.migrations.insistence import Retries
+from sherpa.db.migrations.execution.concurrently import ConcurrentIndex, is_concurrent, read_index
+from sherpa.db.migrations.execution.insistence import Retries
 from sherpa.db.migrations.runner import migrate, revert
 
 type WriteMigration = Callable[..., Path]

@@ -8,9 +8,9 @@ import asyncpg
 import pytest
 
 from sherpa.config import DatabaseSettings
-from sherpa.db.migrations.contradictions import examine
 from sherpa.db.migrations.errors import HistoryError
 from sherpa.db.migrations.files import list_files
+from sherpa.db.migrations.review.contradictions import examine
 from sherpa.db.migrations.runner import migrate, revert
 from sherpa.db.migrations.status import read_status
 

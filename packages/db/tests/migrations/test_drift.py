@@ -7,11 +7,11 @@ import pytest
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
-from sherpa.db.migrations.declared import find_drift, make_declared
-from sherpa.db.migrations.drift import describe
+from sherpa.db.migrations.comparison.declared import find_drift, make_declared
+from sherpa.db.migrations.comparison.drift import describe
+from sherpa.db.migrations.comparison.scratch import scratch_schema
 from sherpa.db.migrations.errors import ScratchError
 from sherpa.db.migrations.runner import migrate
-from sherpa.db.migrations.scratch import scratch_schema
 from sherpa.db.migrations.session import open_session
 
 INDEX = "CREATE INDEX idx_outbox_unprocessed ON public.outbox USING btree (created_at)"

@@ -20,7 +20,7 @@ from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.errors import BrokenMigrationError, HistoryError, NamingError, UnwritableError
 from sherpa.db.migrations.files import VERSIONS, MigrationFile, list_files
 from sherpa.db.migrations.loading import load
-from sherpa.db.migrations.new import LONGEST_NAME, write_migrations
+from sherpa.db.migrations.proposals.new import LONGEST_NAME, write_migrations
 from sherpa.db.migrations.proposals.plan import Draft
 from sherpa.db.migrations.runner import migrate
 from sherpa.db.migrations.unfinished import MARK

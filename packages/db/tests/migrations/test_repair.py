@@ -13,7 +13,7 @@ import pytest
 from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.errors import HistoryError
 from sherpa.db.migrations.files import list_files
-from sherpa.db.migrations.repair import propose_repairs, repair
+from sherpa.db.migrations.review.repair import propose_repairs, repair
 from sherpa.db.migrations.runner import migrate
 
 type Start = Callable[..., subprocess.Popen[str]]

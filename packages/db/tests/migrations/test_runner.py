@@ -17,7 +17,7 @@ from sherpa.db.migrations.errors import (
     UnknownMigrationError,
 )
 from sherpa.db.migrations.events import Event, Notice, Step
-from sherpa.db.migrations.insistence import Retries
+from sherpa.db.migrations.execution.insistence import Retries
 from sherpa.db.migrations.runner import migrate, revert
 
 type WriteMigration = Callable[..., Path]

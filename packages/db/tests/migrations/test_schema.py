@@ -7,7 +7,7 @@ import pytest
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import Snapshot, diff, snapshot
-from sherpa.db.migrations.declared import find_drift
+from sherpa.db.migrations.comparison.declared import find_drift
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.runner import migrate, revert
 

@@ -8,8 +8,8 @@ import pytest
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
+from sherpa.db.migrations.comparison.scratch import scratch_schema
 from sherpa.db.migrations.errors import ScratchError
-from sherpa.db.migrations.scratch import scratch_schema
 from sherpa.db.migrations.session import open_session
 
 MADE = """
@@ -78,7 +78,7 @@ async def test_nothing_remains_after_a_kill(
     process = start_python("""
 import asyncio
 from sherpa.config import load
-from sherpa.db.migrations.scratch import scratch_schema
+from sherpa.db.migrations.comparison.scratch import scratch_schema
 from sherpa.db.migrations.session import open_session
 from sherpa.db.migrations.settings import MigrationSettings
 

@@ -10,7 +10,7 @@ import pytest
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.batches import Batches
-from sherpa.db.migrations.contention import count_waiting
+from sherpa.db.migrations.batches.contention import count_waiting
 from sherpa.db.migrations.errors import StuckError
 from sherpa.db.migrations.events import Blocked, Event, Progress
 from sherpa.db.migrations.session import open_session

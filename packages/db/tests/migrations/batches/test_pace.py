@@ -2,7 +2,7 @@
 
 import pytest
 
-from sherpa.db.migrations.pace import Pace
+from sherpa.db.migrations.batches.pace import Pace
 
 
 @pytest.mark.parametrize(

@@ -8,11 +8,11 @@ import pytest
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import Snapshot, snapshot
+from sherpa.db.migrations.comparison.scratch import scratch_schema
 from sherpa.db.migrations.files import MigrationFile
-from sherpa.db.migrations.new import write_migrations
+from sherpa.db.migrations.proposals.new import write_migrations
 from sherpa.db.migrations.proposals.plan import propose
 from sherpa.db.migrations.runner import migrate
-from sherpa.db.migrations.scratch import scratch_schema
 from sherpa.db.migrations.unfinished import MARK
 
 HOME = "public"

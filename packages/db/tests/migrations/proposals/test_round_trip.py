@@ -11,7 +11,7 @@ import pytest
 from packages.db.tests.migrations.proposals.cases import CASES, Case
 from packages.db.tests.migrations.proposals.conftest import HOME, Write, decide, read_actual, read_declared
 from sherpa.config import DatabaseSettings
-from sherpa.db.migrations.drift import compare
+from sherpa.db.migrations.comparison.drift import compare
 from sherpa.db.migrations.proposals.plan import propose
 from sherpa.db.migrations.runner import migrate, revert
 from sherpa.devstack.sqllint.findings import lint

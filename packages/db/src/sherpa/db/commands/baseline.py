@@ -7,7 +7,7 @@ from sherpa.config import load
 from sherpa.db.console import complain, count, report, say
 from sherpa.db.dsn import describe_server
 from sherpa.db.exitcodes import WELL, WRONG_USE
-from sherpa.db.migrations.baseline import adopt
+from sherpa.db.migrations.review.baseline import adopt
 from sherpa.db.migrations.settings import MigrationSettings
 
 

@@ -11,11 +11,11 @@ from sherpa.config import DatabaseSettings, load
 from sherpa.db.console import complain, count, say
 from sherpa.db.dsn import describe_server
 from sherpa.db.exitcodes import DRIFT, PENDING, WELL
-from sherpa.db.migrations.contradictions import examine
-from sherpa.db.migrations.declared import find_drift
-from sherpa.db.migrations.drift import Difference, describe
+from sherpa.db.migrations.comparison.declared import find_drift
+from sherpa.db.migrations.comparison.drift import Difference, describe
 from sherpa.db.migrations.errors import DriftError
 from sherpa.db.migrations.files import list_files
+from sherpa.db.migrations.review.contradictions import examine
 from sherpa.db.migrations.session import open_session
 from sherpa.db.migrations.settings import MigrationSettings
 

@@ -9,8 +9,8 @@ from sherpa.db.console import complain, say
 from sherpa.db.exitcodes import WELL
 from sherpa.db.migrations.errors import ConnectionFailedError, ScratchError
 from sherpa.db.migrations.files import list_files
-from sherpa.db.migrations.new import check_name, write_migrations
 from sherpa.db.migrations.proposals.database import propose_from
+from sherpa.db.migrations.proposals.new import check_name, write_migrations
 from sherpa.db.migrations.proposals.plan import Draft
 from sherpa.db.migrations.settings import MigrationSettings
 

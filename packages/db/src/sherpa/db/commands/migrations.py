@@ -9,9 +9,9 @@ from sherpa.config import DatabaseSettings, load
 from sherpa.db.console import complain, say
 from sherpa.db.dsn import describe_server
 from sherpa.db.exitcodes import HISTORY, PENDING, WELL
-from sherpa.db.migrations.contradictions import Examination, examine
 from sherpa.db.migrations.files import list_files
-from sherpa.db.migrations.listing import Listed, list_migrations
+from sherpa.db.migrations.review.contradictions import Examination, examine
+from sherpa.db.migrations.review.listing import Listed, list_migrations
 from sherpa.db.migrations.session import open_session
 from sherpa.db.migrations.settings import MigrationSettings
 

@@ -8,9 +8,9 @@ from sherpa.config import DatabaseSettings, load
 from sherpa.db.console import can_ask, complain, is_confirmed, report, say
 from sherpa.db.dsn import describe_server
 from sherpa.db.exitcodes import FAILED, WELL, WRONG_USE
-from sherpa.db.migrations.contradictions import examine
 from sherpa.db.migrations.files import list_files
-from sherpa.db.migrations.repair import Repair, propose_repairs, repair
+from sherpa.db.migrations.review.contradictions import examine
+from sherpa.db.migrations.review.repair import Repair, propose_repairs, repair
 from sherpa.db.migrations.session import open_session
 from sherpa.db.migrations.settings import MigrationSettings
 

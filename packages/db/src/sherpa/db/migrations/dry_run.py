@@ -17,7 +17,6 @@ from asyncpg.introspection import INTRO_LOOKUP_TYPES
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.batches import Batches
-from sherpa.db.migrations.blocking import Watcher
 from sherpa.db.migrations.errors import (
     BrokenMigrationError,
     EndedTransactionError,
@@ -25,12 +24,13 @@ from sherpa.db.migrations.errors import (
     MigrationFailedError,
 )
 from sherpa.db.migrations.events import Notice, Report, ignore
-from sherpa.db.migrations.execution import limits_of, run_in_transaction, way_of
-from sherpa.db.migrations.failure import explain
+from sherpa.db.migrations.execution.blocking import Watcher
+from sherpa.db.migrations.execution.execution import limits_of, run_in_transaction, way_of
+from sherpa.db.migrations.execution.failure import explain
+from sherpa.db.migrations.execution.guard import enter, require_same_transaction
+from sherpa.db.migrations.execution.insistence import Insistence, Retries
+from sherpa.db.migrations.execution.literals import fill_in
 from sherpa.db.migrations.files import VERSIONS, list_files
-from sherpa.db.migrations.guard import enter, require_same_transaction
-from sherpa.db.migrations.insistence import Insistence, Retries
-from sherpa.db.migrations.literals import fill_in
 from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS
 from sherpa.db.migrations.migration import Migration, Run
 from sherpa.db.migrations.session import open_session, rolled_back

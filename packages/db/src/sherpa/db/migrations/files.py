@@ -43,7 +43,7 @@ def list_files(folder: Path = VERSIONS) -> tuple[MigrationFile, ...]:
     """Return the folder's migrations in the order in which they apply.
 
     Raises `BrokenMigrationError` for a name that is none of ours. Whether the numbers are in order is for
-    `sherpa.db.migrations.contradictions` to say, together with what the database knows.
+    `sherpa.db.migrations.review.contradictions` to say, together with what the database knows.
     """
     return tuple(sorted(_read_name(path) for path in folder.glob("*.py") if path.name != "__init__.py"))
 

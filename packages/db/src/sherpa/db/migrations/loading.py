@@ -3,23 +3,14 @@
 import inspect
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
 from types import ModuleType
 
-from sherpa.db.migrations.concurrently import read_index
 from sherpa.db.migrations.errors import BrokenMigrationError
+from sherpa.db.migrations.execution.concurrently import read_index
 from sherpa.db.migrations.files import MigrationFile
-from sherpa.db.migrations.migration import Irreversible, Migration, Way
+from sherpa.db.migrations.migration import Irreversible, Loaded, Migration, Way
 from sherpa.db.migrations.sqltext import normalise
 from sherpa.db.migrations.unfinished import unfinished_lines
-
-
-@dataclass(frozen=True, slots=True)
-class Loaded:
-    """A migration, and the text of the file that says it."""
-
-    migration: Migration
-    source: str
 
 
 def load_with_source(file: MigrationFile) -> Loaded:

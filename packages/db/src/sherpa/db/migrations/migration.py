@@ -64,3 +64,11 @@ class Migration:
         from sherpa.db.migrations.piccolo import manager_of  # noqa: PLC0415
 
         return manager_of(self)
+
+
+@dataclass(frozen=True, slots=True)
+class Loaded:
+    """A migration, and the text of the file that says it."""
+
+    migration: Migration
+    source: str

@@ -11,17 +11,16 @@ from typing import Final
 import asyncpg
 
 from sherpa.config import DatabaseSettings
-from sherpa.db.migrations.blocking import Watcher
 from sherpa.db.migrations.errors import IrreversibleError
 from sherpa.db.migrations.events import Direction, Report, Step, ignore
-from sherpa.db.migrations.execution import Execution
+from sherpa.db.migrations.execution.blocking import Watcher
+from sherpa.db.migrations.execution.execution import Execution
+from sherpa.db.migrations.execution.insistence import Insistence, Retries
 from sherpa.db.migrations.files import VERSIONS, list_files
-from sherpa.db.migrations.insistence import Insistence, Retries
-from sherpa.db.migrations.loading import Loaded
 from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS
-from sherpa.db.migrations.migration import Irreversible
+from sherpa.db.migrations.migration import Irreversible, Loaded
+from sherpa.db.migrations.review.sources import record_absent
 from sherpa.db.migrations.session import open_session
-from sherpa.db.migrations.sources import record_absent
 from sherpa.db.migrations.turn import Turn
 
 _RETRIES: Final = Retries()
@@ -107,7 +106,7 @@ async def _run_all(
 ) -> tuple[Step, ...]:
     done = []
     for loaded in migrations:
-        step = await execution.run(loaded, direction, is_last=loaded is migrations[-1])
+        step = await execution.run(loaded, direction)
         report(step)
         done.append(step)
     return tuple(done)

@@ -6,11 +6,12 @@ from dataclasses import dataclass
 import asyncpg
 
 from sherpa.db.migrations.checkpoints import require_one_way
-from sherpa.db.migrations.contradictions import examine
 from sherpa.db.migrations.events import Direction, Report
 from sherpa.db.migrations.files import MigrationFile
-from sherpa.db.migrations.loading import Loaded, load_with_source
+from sherpa.db.migrations.loading import load_with_source
 from sherpa.db.migrations.lock import acquire_lock
+from sherpa.db.migrations.migration import Loaded
+from sherpa.db.migrations.review.contradictions import examine
 from sherpa.db.migrations.status import Status
 from sherpa.db.migrations.targets import choose_applied, choose_pending, complete_forwards
 

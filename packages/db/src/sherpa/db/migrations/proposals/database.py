@@ -5,12 +5,12 @@ from collections.abc import Sequence
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import snapshot
 from sherpa.db.dsn import describe_server
-from sherpa.db.migrations.contradictions import examine
-from sherpa.db.migrations.declared import make_declared
+from sherpa.db.migrations.comparison.declared import make_declared
+from sherpa.db.migrations.comparison.scratch import scratch_schema
 from sherpa.db.migrations.errors import PendingError
 from sherpa.db.migrations.files import MigrationFile
 from sherpa.db.migrations.proposals.plan import Draft, propose
-from sherpa.db.migrations.scratch import scratch_schema
+from sherpa.db.migrations.review.contradictions import examine
 from sherpa.db.migrations.session import open_session
 
 

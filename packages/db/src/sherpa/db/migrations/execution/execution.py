@@ -12,13 +12,6 @@ from typing import Final
 import asyncpg
 
 from sherpa.db.migrations.checkpoints import clear_checkpoints
-from sherpa.db.migrations.concurrently import (
-    ConcurrentIndex,
-    is_concurrent,
-    read_index,
-    remove_invalid,
-    require_valid,
-)
 from sherpa.db.migrations.errors import (
     ROLLED_BACK,
     BrokenMigrationError,
@@ -29,17 +22,23 @@ from sherpa.db.migrations.errors import (
     MigrationFailedError,
 )
 from sherpa.db.migrations.events import Direction, Report, Step
-from sherpa.db.migrations.failure import explain, point_at
-from sherpa.db.migrations.guard import (
+from sherpa.db.migrations.execution.concurrently import (
+    ConcurrentIndex,
+    is_concurrent,
+    read_index,
+    remove_invalid,
+    require_valid,
+)
+from sherpa.db.migrations.execution.failure import explain, point_at
+from sherpa.db.migrations.execution.guard import (
     Limits,
     enter,
     require_same_session,
     require_same_transaction,
 )
+from sherpa.db.migrations.execution.insistence import Insistence
 from sherpa.db.migrations.history import forget, record
-from sherpa.db.migrations.insistence import Insistence
-from sherpa.db.migrations.loading import Loaded
-from sherpa.db.migrations.migration import Irreversible, Migration, Run, Way
+from sherpa.db.migrations.migration import Irreversible, Loaded, Migration, Run, Way
 from sherpa.db.migrations.session import LOCK_SECONDS, transaction
 
 # A concurrent build waits for every older transaction, and nobody's reading or writing queues behind it.
@@ -56,19 +55,13 @@ class Execution:
         self._insistence = insistence
         self._report = report
 
-    async def run(self, loaded: Loaded, direction: Direction, *, is_last: bool) -> Step:
-        """Run it one way and write that down; raise a `MigrationError` that says what is left of it.
-
-        The last one of a run is on the disk when this returns, and with it all those before.
-        """
+    async def run(self, loaded: Loaded, direction: Direction) -> Step:
+        """Run it one way and write that down; raise a `MigrationError` that says what is left of it."""
         started = time.monotonic()
         migration = loaded.migration
         try:
             if migration.transaction:
-                # One that is lost by a crash is lost with its record, so the next run goes on with it. What
-                # code did elsewhere would not be lost.
-                is_flushed = is_last or callable(way_of(migration, direction))
-                whole = partial(self._run_whole, loaded, direction, started, is_flushed=is_flushed)
+                whole = partial(self._run_whole, loaded, direction, started)
                 await self._insistence.run(whole, migration.id, limits_of(migration).lock_seconds)
             else:
                 await self._run_in_steps(loaded, direction, started)
@@ -78,14 +71,10 @@ class Execution:
             raise self._explain(migration, direction, error) from error
         return Step(migration.id, direction, time.monotonic() - started)
 
-    async def _run_whole(
-        self, loaded: Loaded, direction: Direction, started: float, *, is_flushed: bool
-    ) -> None:
+    async def _run_whole(self, loaded: Loaded, direction: Direction, started: float) -> None:
         migration = loaded.migration
         async with transaction(self._connection):
-            before = await enter(
-                self._connection, limits_of(migration), for_transaction=True, is_flushed=is_flushed
-            )
+            before = await enter(self._connection, limits_of(migration), for_transaction=True)
             await run_in_transaction(Run(self._connection, migration.id, direction, self._report), migration)
             await require_same_transaction(self._connection, before, migration.id)
             await self._write_down(loaded, direction, started)

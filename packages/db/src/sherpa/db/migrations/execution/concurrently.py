@@ -9,9 +9,9 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from sherpa.db.migrations.blocking import SESSION_COLUMNS, read_session
 from sherpa.db.migrations.errors import BrokenMigrationError, IndexBusyError
 from sherpa.db.migrations.events import Notice, Report
+from sherpa.db.migrations.execution.blocking import SESSION_COLUMNS, read_session
 from sherpa.db.migrations.sqltext import normalise
 
 # These read a statement that is normalised: no comments, one blank at most between words.

@@ -5,10 +5,10 @@ from contextlib import suppress
 
 import asyncpg
 
-from sherpa.db.migrations.canonical import is_same
 from sherpa.db.migrations.files import MigrationFile, digest
 from sherpa.db.migrations.history import Record, read_sources, write_sources
 from sherpa.db.migrations.lock import require_lock
+from sherpa.db.migrations.review.canonical import is_same
 from sherpa.db.migrations.session import transaction
 
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from sherpa.db.migrations.blocking import PATIENCE_SECONDS, Watcher
 from sherpa.db.migrations.events import Report, Retrying
+from sherpa.db.migrations.execution.blocking import PATIENCE_SECONDS, Watcher
 from sherpa.db.migrations.pauses import pauses
 
 # Whoever asked in vain for a lock, or was chosen to end a deadlock, has been rolled back and may try again.

@@ -12,17 +12,17 @@ import asyncpg
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import Snapshot, snapshot
 from sherpa.db.dsn import describe_server
-from sherpa.db.migrations.contradictions import examine
-from sherpa.db.migrations.drift import compare, describe
+from sherpa.db.migrations.comparison.drift import compare, describe
+from sherpa.db.migrations.comparison.scratch import Scratch, scratch_schema
 from sherpa.db.migrations.errors import DriftError, HistoryError
 from sherpa.db.migrations.events import Report, ignore
-from sherpa.db.migrations.execution import run_in_transaction, way_of
+from sherpa.db.migrations.execution.execution import run_in_transaction, way_of
 from sherpa.db.migrations.files import VERSIONS, MigrationFile, complete, list_files
 from sherpa.db.migrations.history import record
-from sherpa.db.migrations.loading import Loaded, load_with_source
+from sherpa.db.migrations.loading import load_with_source
 from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS, acquire_lock, require_lock
-from sherpa.db.migrations.migration import Run
-from sherpa.db.migrations.scratch import Scratch, scratch_schema
+from sherpa.db.migrations.migration import Loaded, Run
+from sherpa.db.migrations.review.contradictions import examine
 from sherpa.db.migrations.session import open_session, transaction
 from sherpa.db.migrations.sqltext import without_word
 

@@ -12,13 +12,13 @@ from typing import Final
 
 import asyncpg
 
+from sherpa.db.migrations.batches.contention import count_waiting, find_oldest
+from sherpa.db.migrations.batches.keys import Key, Span, find_key
+from sherpa.db.migrations.batches.pace import Pace
 from sherpa.db.migrations.checkpoints import Checkpoint, Checkpoints
-from sherpa.db.migrations.contention import count_waiting, find_oldest
 from sherpa.db.migrations.errors import BrokenMigrationError, HistoryError, StuckError
 from sherpa.db.migrations.events import Blocked, Blocker, Progress
-from sherpa.db.migrations.keys import Key, Span, find_key
 from sherpa.db.migrations.migration import Run
-from sherpa.db.migrations.pace import Pace
 from sherpa.db.migrations.sqltext import normalise
 
 # Somebody else was in the way; the batch was rolled back, and may well succeed the next time.

@@ -8,14 +8,14 @@ from pathlib import Path
 import asyncpg
 
 from sherpa.config import DatabaseSettings
-from sherpa.db.migrations.contradictions import examine
 from sherpa.db.migrations.errors import HistoryError
 from sherpa.db.migrations.events import Report, ignore
 from sherpa.db.migrations.files import VERSIONS, MigrationFile, list_files
 from sherpa.db.migrations.history import read_sources, write_sources
 from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS, acquire_lock, require_lock
+from sherpa.db.migrations.review.contradictions import examine
+from sherpa.db.migrations.review.sources import find_absent
 from sherpa.db.migrations.session import open_session, transaction
-from sherpa.db.migrations.sources import find_absent
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,8 +4,8 @@ from typing import Final
 
 import asyncpg
 
-from sherpa.db.migrations.blocking import SESSION_COLUMNS, read_session
 from sherpa.db.migrations.events import Blocker
+from sherpa.db.migrations.execution.blocking import SESSION_COLUMNS, read_session
 
 # From pg_locks, which shows everybody all locks; of pg_stat_activity a user sees little but his own sessions.
 _WAITING: Final = """

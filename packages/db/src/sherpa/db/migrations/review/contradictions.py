@@ -12,7 +12,7 @@ import asyncpg
 
 from sherpa.db.migrations.errors import HistoryError
 from sherpa.db.migrations.files import MigrationFile
-from sherpa.db.migrations.sources import find_edited
+from sherpa.db.migrations.review.sources import find_edited
 from sherpa.db.migrations.status import Status, read_status
 
 

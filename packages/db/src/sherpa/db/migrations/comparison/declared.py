@@ -3,8 +3,8 @@
 import asyncpg
 
 from sherpa.db.catalogue import snapshot
-from sherpa.db.migrations.drift import Difference, compare
-from sherpa.db.migrations.scratch import Scratch, scratch_schema
+from sherpa.db.migrations.comparison.drift import Difference, compare
+from sherpa.db.migrations.comparison.scratch import Scratch, scratch_schema
 from sherpa.db.tables import TABLES
 from sherpa.db.tables.schema import statements
 

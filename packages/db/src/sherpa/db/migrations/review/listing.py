@@ -5,9 +5,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from sherpa.db.migrations.contradictions import Examination
 from sherpa.db.migrations.files import MigrationFile
 from sherpa.db.migrations.history import Record
+from sherpa.db.migrations.review.contradictions import Examination
 
 type State = Literal["applied", "pending", "edited", "missing", "late"]
 

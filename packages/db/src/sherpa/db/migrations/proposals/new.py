@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from sherpa.db.migrations.contradictions import Examination
 from sherpa.db.migrations.errors import NamingError, UnwritableError
 from sherpa.db.migrations.files import APP_NAME, VERSIONS, MigrationFile, list_files
 from sherpa.db.migrations.proposals.plan import Draft
 from sherpa.db.migrations.proposals.template import EMPTY, render
+from sherpa.db.migrations.review.contradictions import Examination
 from sherpa.db.migrations.status import Status
 
 LONGEST_NAME: Final = 60

@@ -24,7 +24,6 @@ SELECT pg_current_xact_id()::text AS transaction, {IS_OURS} AS is_locked,
        ARRAY[{", ".join(f"current_setting('{name}')" for name in _KEPT)}] AS settings"""
 # One round trip for all that begins a migration: with hundreds of them it shows.
 _ENTER = f"""{_STANDING}, set_config('lock_timeout', $2, $4), set_config('statement_timeout', $3, $4)"""
-_ENTER_UNFLUSHED = f"{_ENTER}, set_config('synchronous_commit', 'off', $4)"
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,21 +59,14 @@ class Standing:
     settings: tuple[str, ...]
 
 
-async def enter(
-    connection: asyncpg.Connection, limits: Limits, *, for_transaction: bool, is_flushed: bool = True
-) -> Standing:
+async def enter(connection: asyncpg.Connection, limits: Limits, *, for_transaction: bool) -> Standing:
     """Set the limits, for the open transaction or for the session, and return how the session stands.
 
-    A transaction that is not `is_flushed` commits without waiting for the disk. Raises `LockHeldError` unless
-    the session holds the runner's lock.
+    Raises `LockHeldError` unless the session holds the runner's lock.
     """
     return _read(
         await connection.fetchrow(
-            _ENTER if is_flushed else _ENTER_UNFLUSHED,
-            LOCK_KEY,
-            limits.lock_timeout,
-            limits.statement_timeout,
-            for_transaction,
+            _ENTER, LOCK_KEY, limits.lock_timeout, limits.statement_timeout, for_transaction
         )
     )
 
