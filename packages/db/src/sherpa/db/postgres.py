@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, cast, override
 
 import asyncpg
 from piccolo.engine.postgres import PostgresEngine
@@ -31,24 +31,28 @@ class PooledEngine(PostgresEngine):
     def __init__(self, connections: ConnectionPool) -> None:
         self.connections = connections
         super().__init__(config=connections.options)
-        self.pool = connections  # type: ignore[assignment]  # Piccolo only asks whether there is one
+        self.pool = cast("asyncpg.Pool", connections)  # Piccolo only asks whether there is one
         self.current_transaction = CurrentTransaction()
         self.transaction_settings = transaction_settings(connections.settings)
 
+    @override
     async def check_version(self) -> None:
         """Ask nothing: making an engine must not open a connection. Piccolo's own does, at import."""
 
+    @override
     async def start_connection_pool(self, **_options: object) -> None:
         """Refuse: the pool is opened by `Database.open`, from the settings alone."""
         raise DatabaseError("Open the pool with Database.open(): it takes its sizes from the settings.")
 
+    @override
     async def close_connection_pool(self) -> None:
         """Refuse: the pool is closed by `Database.close`."""
         raise DatabaseError("Close the pool with Database.close().")
 
+    @override
     def transaction(
         self,
-        allow_nested: bool = True,  # noqa: FBT001, FBT002 - Piccolo's signature
+        allow_nested: bool = True,
         *,
         isolation: Isolation | None = None,
         readonly: bool = False,
@@ -56,30 +60,36 @@ class PooledEngine(PostgresEngine):
         """Return a transaction to enter with `async with`; inside another one it joins that."""
         return Transaction(self, allow_nested=allow_nested, isolation=isolation, readonly=readonly)
 
-    async def batch(self, query: Query[Any, Any], batch_size: int = 100, node: str | None = None) -> Batch:  # noqa: ARG002 - Piccolo's signature
+    @override
+    async def batch(self, query: Query[Any, Any], batch_size: int = 100, node: str | None = None) -> Batch:
         """Return a batch to enter with `async with`; `node` is not supported, there is one server."""
         return Batch(self, query, batch_size)
 
+    @override
     async def get_new_connection(self) -> asyncpg.Connection:
         """Open a connection beside the pool. The caller closes it."""
         return await self.connections.connect()
 
-    async def run_querystring(self, querystring: QueryString, in_pool: bool = True) -> Rows:  # noqa: FBT001, FBT002 - Piccolo's signature
+    @override
+    async def run_querystring(self, querystring: QueryString, in_pool: bool = True) -> Rows:
         """Run a query in the open transaction, else in autocommit on a connection of the pool."""
         with translated():
             rows: Rows = await super().run_querystring(querystring, in_pool)
         return rows
 
-    async def run_ddl(self, ddl: str, in_pool: bool = True) -> Rows:  # noqa: FBT001, FBT002 - Piccolo's signature
+    @override
+    async def run_ddl(self, ddl: str, in_pool: bool = True) -> Rows:
         """Run a statement that defines something, as `run_querystring` does."""
         with translated():
             rows: Rows = await super().run_ddl(ddl, in_pool)
         return rows
 
+    @override
     async def _run_in_pool(self, query: str, args: Sequence[Any] | None = None) -> Rows:
         async with self.connections.connection() as connection:
             return await connection.fetch(query, *(args or ()))
 
+    @override
     async def _run_in_new_connection(self, query: str, args: Sequence[Any] | None = None) -> Rows:
         connection = await self.get_new_connection()
         try:

@@ -2,10 +2,10 @@
 
 import asyncio
 import weakref
-from typing import Any
+from typing import Any, override
 
 import asyncpg
-from asyncpg.prepared_stmt import PreparedStatement
+from asyncpg.pool import PoolConnectionProxy
 
 from sherpa.db.errors import TransactionFailedError
 from sherpa.db.statements import leaves_session_alone
@@ -20,13 +20,16 @@ class Session(asyncpg.Connection):
 
     is_expired = False
     _is_changed = False
+    # asyncpg's own, None while nobody has the connection: it has no public way to ask.
+    _proxy: PoolConnectionProxy | None
 
     def retire_after(self, seconds: float) -> None:
         """Close the connection in so many seconds; if it is in use then, whoever releases it closes it."""
         timer = asyncio.get_running_loop().call_later(seconds, _retire, weakref.ref(self))
         self.add_termination_listener(lambda _: timer.cancel())
 
-    async def execute(self, query: str, *arguments: object, timeout: float | None = None) -> str:  # noqa: ASYNC109 - asyncpg's signature
+    @override
+    async def execute(self, query: str, *arguments: object, timeout: float | None = None) -> str:
         """Execute as asyncpg does, but raise TransactionFailedError for a COMMIT that PostgreSQL turned down.
 
         COMMIT in a transaction with a failed statement is no error to PostgreSQL: it answers ROLLBACK.
@@ -37,16 +40,18 @@ class Session(asyncpg.Connection):
             raise TransactionFailedError
         return status
 
+    @override
     def get_reset_query(self) -> str:
         """Return what to send before the connection is used again: nothing where nothing has changed."""
         return super().get_reset_query() if self._is_changed else ""
 
-    async def reset(self, *, timeout: float | None = None) -> None:  # noqa: ASYNC109 - asyncpg's signature
+    @override
+    async def reset(self, *, timeout: float | None = None) -> None:
         """Roll back what is open, and forget what the session was told."""
         await super().reset(timeout=timeout)
         self._is_changed = False
 
-    async def _get_statement(self, query: str, *arguments: Any, **options: Any) -> object:  # noqa: ANN401 - passed on
+    async def _get_statement(self, query: str, *arguments: object, **options: object) -> object:
         # Every statement but those of `execute` without arguments comes through here; a test holds it so.
         self._note(query)
         try:
@@ -57,12 +62,14 @@ class Session(asyncpg.Connection):
             self._is_changed = True
             raise
 
-    async def prepare(self, query: str, **options: Any) -> PreparedStatement:  # type: ignore[override]  # noqa: ANN401 - passed on
+    @override
+    async def prepare(self, query: str, **options: Any) -> Any:
         """Prepare as asyncpg does; it may never be run."""
         self._is_changed = True
         return await super().prepare(query, **options)
 
-    async def copy_from_query(self, query: str, *arguments: Any, **options: Any) -> str:  # noqa: ANN401 - passed on
+    @override
+    async def copy_from_query(self, query: str, *arguments: Any, **options: Any) -> str:
         """Copy as asyncpg does."""
         self._note(query)
         status: str = await super().copy_from_query(query, *arguments, **options)
@@ -73,7 +80,7 @@ class Session(asyncpg.Connection):
             self._is_changed = True
 
     def _is_idle(self) -> bool:
-        return self._proxy is None  # type: ignore[attr-defined]  # asyncpg has no public way to ask
+        return self._proxy is None
 
 
 def _retire(reference: weakref.ref[Session]) -> None:

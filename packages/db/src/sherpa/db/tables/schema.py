@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
-from typing import Any, ClassVar, Final, NoReturn
+from typing import ClassVar, Final, NoReturn
 
 from piccolo.columns.defaults.timestamptz import TimestamptzNow
 from piccolo.constraints import Check
@@ -43,7 +43,7 @@ class KeyOfSeveral:
     def __hash__(self) -> int:
         return hash(self._key())
 
-    def save(self, *_: Any, **__: Any) -> NoReturn:  # noqa: ANN401 (whatever Piccolo's take)
+    def save(self, *_: object, **__: object) -> NoReturn:
         """Refuse, as all that goes by half the key."""
         raise HalfKeyError(table=type(self).__name__, key=self.key_columns)
 
