@@ -204,4 +204,4 @@ INDEXES: Final = {
     ),
 }
 
-CASES: Final = TABLES | COLUMNS | CONSTRAINTS | INDEXES
+CASES: Final = {"tables": TABLES, "columns": COLUMNS, "constraints": CONSTRAINTS, "indexes": INDEXES}

@@ -3,47 +3,55 @@
 import asyncio
 import subprocess
 import sys
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import WriteMigration
 from packages.db.tests.migrations.proposals.cases import CASES, Case
-from packages.db.tests.migrations.proposals.conftest import HOME, Write, decide, read_actual, read_declared
 from sherpa.config import DatabaseSettings
+from sherpa.db.catalogue import Snapshot, snapshot
 from sherpa.db.migrations.comparison.drift import compare
+from sherpa.db.migrations.comparison.scratch import scratch_schema
+from sherpa.db.migrations.files import MigrationFile
+from sherpa.db.migrations.proposals.new import write_migrations
 from sherpa.db.migrations.proposals.plan import propose
 from sherpa.db.migrations.runner import migrate, revert
+from sherpa.db.migrations.unfinished import MARK
 from sherpa.devstack.sqllint.findings import lint
 from sherpa.devstack.sqllint.scripts import read_scripts
 
 ROOT = Path(__file__).parents[5]
 RUFF = [str(Path(sys.executable).with_name("ruff")), f"--config={ROOT / 'pyproject.toml'}"]
+HOME = "public"
+EACH = {name: case for cases in CASES.values() for name, case in cases.items()}
 
-each_case = pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 
-
-@each_case
+@pytest.mark.parametrize("case", EACH.values(), ids=EACH)
 async def test_leads_there_and_back(
     case: Case,
-    write: Write,
     folder: Path,
+    write_migration: WriteMigration,
     empty_database_settings: DatabaseSettings,
     empty_connection: asyncpg.Connection,
 ) -> None:
     """The files make the schema as declared, each takes back exactly what it did; then none is proposed."""
-    files = await write(case.there, case.declared)
-    decide(files)
+    write_migration("001_there", case.there)
+    await migrate(empty_database_settings, folder=folder)
     declared = await read_declared(empty_connection, case.declared)
-    before = []
+    states = [await read_actual(empty_connection)]
+    files = write_migrations("change", propose(declared, states[0], HOME), folder=folder)
+    decide(files)
 
     for file in files:
-        before.append(await read_actual(empty_connection))
         await migrate(empty_database_settings, folder=folder, to=file.id)
-    reached = await read_actual(empty_connection)
-    for _ in files:
+        states.append(await read_actual(empty_connection))
+    *earlier, reached = states
+    for state in reversed(earlier):
         await revert(empty_database_settings, folder=folder)
-        assert () == compare(before.pop(), await read_actual(empty_connection), home=HOME)
+        assert () == compare(state, await read_actual(empty_connection), home=HOME)
     await migrate(empty_database_settings, folder=folder)
 
     assert () == compare(declared, reached, home=HOME)
@@ -52,14 +60,22 @@ async def test_leads_there_and_back(
     assert case.files == tuple(file.id.partition("_")[2] for file in files)
 
 
-@each_case
-async def test_passes_every_gate(case: Case, write: Write) -> None:
+@pytest.mark.parametrize("cases", CASES.values(), ids=CASES)
+async def test_passes_every_gate(
+    cases: Mapping[str, Case], folder: Path, empty_connection: asyncpg.Connection
+) -> None:
     """Files are formatted and linted as written; decided, Squawk needs each exception, and no other."""
-    files = await write(case.there, case.declared)
-    paths = [str(file.path) for file in files]
+    files: list[MigrationFile] = []
+    for name, case in cases.items():
+        there = await read_declared(empty_connection, case.there)
+        declared = await read_declared(empty_connection, case.declared)
+        (folder / name).mkdir()
+        files += write_migrations("change", propose(declared, there, HOME), folder=folder / name)
 
     ruff = [
-        await asyncio.to_thread(subprocess.run, [*RUFF, *command, *paths], capture_output=True, text=True)
+        await asyncio.to_thread(
+            subprocess.run, [*RUFF, *command, str(folder)], capture_output=True, text=True
+        )
         for command in (["format", "--diff", "--quiet"], ["check", "--quiet"])
     ]
     decide(files)
@@ -68,3 +84,22 @@ async def test_passes_every_gate(case: Case, write: Write) -> None:
 
     assert [(0, ""), (0, "")] == [(each.returncode, each.stdout) for each in ruff]
     assert [] == squawk
+
+
+async def read_declared(connection: asyncpg.Connection, declared: str) -> Snapshot:
+    """Return the schema that the SQL makes."""
+    async with scratch_schema(connection) as scratch:
+        await connection.execute(declared)
+        return await scratch.snapshot()
+
+
+async def read_actual(connection: asyncpg.Connection) -> Snapshot:
+    """Return the schema that is there, without the history."""
+    return (await snapshot(connection)).within(HOME).without({f"{HOME}.migration"})
+
+
+def decide(files: Iterable[MigrationFile]) -> None:
+    """Delete the lines that ask for a decision, as somebody who takes the whole proposal would."""
+    for file in files:
+        lines = file.path.read_text().splitlines(keepends=True)
+        file.path.write_text("".join(line for line in lines if not line.startswith(MARK)))
