@@ -7,6 +7,7 @@ import pytest
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
+from sherpa.db.migrations.checkpoints import Checkpoints
 from sherpa.db.migrations.comparison.declared import find_drift, make_declared
 from sherpa.db.migrations.comparison.drift import describe
 from sherpa.db.migrations.comparison.scratch import scratch_schema
@@ -27,6 +28,13 @@ MORE = ", ('monthly'::character varying)::text", ", ('annual'::character varying
 
 async def test_migrated_database_has_none(connection: asyncpg.Connection) -> None:
     """What the migrations make is what the tables declare."""
+    assert () == await find_drift(connection)
+
+
+async def test_progress_of_a_data_migration_is_none(connection: asyncpg.Connection) -> None:
+    """The table in which a data migration keeps its place is the runner's own."""
+    await Checkpoints("009_fill", "forwards").begin(connection, "UPDATE t", 1, "1")
+
     assert () == await find_drift(connection)
 
 

@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from sherpa.db.catalogue import diff, snapshot
+from sherpa.db.migrations.checkpoints import Checkpoints
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.loading import load
 from sherpa.db.migrations.unfinished import MARK
@@ -150,6 +151,17 @@ def test_unwritable_place_is_told(folder: Path, run: Run, monkeypatch: pytest.Mo
     assert (1, "") == (code, out)
     assert f"{blocked}/sherpa_001_nickname.py can't be written: Not a directory." in err
     assert "checkout" in err
+
+
+async def test_progress_of_a_data_migration_is_not_proposed(
+    migrated: Path, run_aside: RunAside, empty_connection: asyncpg.Connection
+) -> None:
+    """The table in which a data migration keeps its place stays out of every proposal."""
+    await Checkpoints("009_fill", "forwards").begin(empty_connection, "UPDATE t", 1, "1")
+
+    _, out, _ = await run_aside("migration", "nickname", "--folder", str(migrated))
+
+    assert out.startswith("Nothing is proposed: the database has the tables as they are declared.\n")
 
 
 async def test_asking_leaves_no_trace(

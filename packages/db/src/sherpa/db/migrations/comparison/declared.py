@@ -2,7 +2,6 @@
 
 import asyncpg
 
-from sherpa.db.catalogue import snapshot
 from sherpa.db.migrations.comparison.drift import Difference, compare
 from sherpa.db.migrations.comparison.scratch import Scratch, scratch_schema
 from sherpa.db.tables import TABLES
@@ -24,6 +23,5 @@ async def find_drift(connection: asyncpg.Connection) -> tuple[Difference, ...]:
     async with scratch_schema(connection) as scratch:
         await make_declared(scratch)
         declared = await scratch.snapshot()
-        found = (await snapshot(connection)).within(scratch.home)
-    ours = {f"{scratch.home}.migration", f"{scratch.home}.migration_progress"}
-    return compare(declared, found.without(ours), home=scratch.home)
+        found = await scratch.actual()
+    return compare(declared, found, home=scratch.home)

@@ -17,6 +17,8 @@ from sherpa.db.migrations.errors import ScratchError
 _LOCK_TIMEOUT = "1s"
 
 _HOME = "SELECT quote_ident(current_schema()) AS home, current_database() AS database, current_user AS role"
+# The history, and how far data migrations came: what a runner keeps for itself, nobody declares.
+_BOOKS = ("migration", "migration_progress")
 # As settings have it: `"$user", public`. A path that was empty stays empty.
 _ENTER = """
 SELECT set_config('search_path', concat_ws(', ', $1::text, nullif(current_setting('search_path'), '')), true),
@@ -50,6 +52,11 @@ class Scratch:
         """Return what was made here until now, named as if it had been made at home."""
         made = await snapshot(self.connection)
         return made.within(self.schema).renamed(self.schema, self.home)
+
+    async def actual(self) -> Snapshot:
+        """Return what stands at home, but for the runner's own tables."""
+        found = (await snapshot(self.connection)).within(self.home)
+        return found.without({f"{self.home}.{table}" for table in _BOOKS})
 
 
 @asynccontextmanager

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 from sherpa.config import DatabaseSettings
-from sherpa.db.catalogue import snapshot
 from sherpa.db.dsn import describe_server
 from sherpa.db.migrations.comparison.declared import make_declared
 from sherpa.db.migrations.comparison.scratch import scratch_schema
@@ -30,5 +29,5 @@ async def propose_from(settings: DatabaseSettings, files: Sequence[MigrationFile
         async with scratch_schema(connection) as scratch:
             await make_declared(scratch)
             declared = await scratch.snapshot()
-            actual = (await snapshot(connection)).within(scratch.home)
-    return propose(declared, actual.without({f"{scratch.home}.migration"}), scratch.home)
+            actual = await scratch.actual()
+    return propose(declared, actual, scratch.home)

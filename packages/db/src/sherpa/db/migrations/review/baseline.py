@@ -10,7 +10,7 @@ from pathlib import Path
 import asyncpg
 
 from sherpa.config import DatabaseSettings
-from sherpa.db.catalogue import Snapshot, snapshot
+from sherpa.db.catalogue import Snapshot
 from sherpa.db.dsn import describe_server
 from sherpa.db.migrations.comparison.drift import compare, describe
 from sherpa.db.migrations.comparison.scratch import Scratch, scratch_schema
@@ -78,7 +78,7 @@ async def _compare(
     async with scratch_schema(connection) as scratch:
         await _replay(scratch, migrations)
         made = await scratch.snapshot()
-        found = (await snapshot(connection)).within(scratch.home)
+        found = await scratch.actual()
     foreign = _relations(found) - _relations(made)
     differences = compare(made, found.without(foreign), home=scratch.home)
     beside = [each for each in differences if each.table is None and each.declared is None]
@@ -89,7 +89,7 @@ async def _compare(
             f"Nothing was recorded. Bring the database in line, or take the ID that it is at."
         )
     names = {name.removeprefix(f"{scratch.home}.") for name in foreign} | {each.name for each in beside}
-    return tuple(sorted(names - {"migration"}))
+    return tuple(sorted(names))
 
 
 async def _replay(scratch: Scratch, migrations: Sequence[Loaded]) -> None:
