@@ -122,7 +122,7 @@ async def test_history_is_not_replaced(run_aside: RunAside) -> None:
     assert "has a history already, up to 001_foundation" in err
 
 
-@pytest.mark.parametrize("flags", [["--baseline", "009"], ["--baseline", "00"]], ids=" ".join)
+@pytest.mark.parametrize("flags", [["--baseline", "999"], ["--baseline", "00"]], ids=" ".join)
 async def test_unknown_id_is_wrong_use(flags: list[str], run_aside: RunAside) -> None:
     """An ID that means none or several is refused."""
     assert 2 == (await run_aside("migrate", *flags))[0]
