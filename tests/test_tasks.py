@@ -92,12 +92,34 @@ async def test_history_is_listed_repaired_and_adopted(
     )
     await connection.execute("DROP TABLE migration")
     drifted, adopted, again = [run("migrate", "--baseline", to) for to in ("001", list_files()[-1].id, "001")]
+    as_declared = run("migrations", "--check")
+    await connection.execute("DROP TABLE billing_history, memberships")
+    await connection.execute("DELETE FROM migration WHERE name = '002_membership'")
+    late, shown = run("migrate"), inv("migrate", "--dry-run", "--allow-out-of-order", database_url=url).stdout
+    still, allowed = run("migrations"), run("migrate", "--allow-out-of-order")
     await connection.close()
 
     assert [3, 0] == [pending, applied]
     assert [4, 4, 2, 0, 0] == [edited, refused, asked, repaired, well]
     assert [6, 0, 4] == [drifted, adopted, again]
-    assert [0, 0] == [run("migrations", "--check"), run("migrate", "--dry-run")]
+    assert [4, 4, 0] == [late, still, allowed]
+    assert "CREATE TABLE memberships" in shown
+    # What 005 took away, the late 002 brought back.
+    assert [0, 6] == [as_declared, run("migrations", "--check")]
+
+
+def test_every_code_passes(tmp_path: Path) -> None:
+    """A task ends as the command that it ran did: with 5, too, which no migration of ours ends with today."""
+    (tmp_path / "planted.py").write_text(
+        "from invoke.tasks import task\nfrom tasks import finish\n\n@task\ndef end(c):\n    finish(5)\n"
+    )
+    command = [sys.executable, "-m", "invoke", "--collection", "planted", "end"]
+
+    ended = subprocess.run(
+        command, cwd=tmp_path, env={**os.environ, "PYTHONPATH": str(ROOT)}, check=False, timeout=60
+    )
+
+    assert 5 == ended.returncode
 
 
 def test_failure_is_1(inv: Inv) -> None:

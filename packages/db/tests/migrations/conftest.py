@@ -121,19 +121,21 @@ def start_python(environment: dict[str, str], tmp_path: Path) -> Start:
     return start
 
 
-# The command itself, but for the folder that it takes the migrations from.
+# The commands themselves, but for the folder that they take the migrations from.
 MIGRATE_FOLDER = """
 import functools, pathlib, sys
 from sherpa.db import cli
-from sherpa.db.commands import migrate
-migrate.migrate = functools.partial(migrate.migrate, folder=pathlib.Path(sys.argv[1]))
-sys.exit(cli.main(["migrate"]))
+from sherpa.db.commands import migrate, revert
+folder, *arguments = sys.argv[1:]
+migrate.migrate = functools.partial(migrate.migrate, folder=pathlib.Path(folder))
+revert.revert = functools.partial(revert.revert, folder=pathlib.Path(folder))
+sys.exit(cli.main(arguments or ["migrate"]))
 """
 
 
 @pytest.fixture
 def start_folder(start_python: Start, folder: Path) -> Start:
-    """Return a function that starts `python -m sherpa.db migrate` on the folder of made-up migrations."""
+    """Return a function that starts `python -m sherpa.db` on made-up migrations: `migrate` unless told."""
     return partial(start_python, MIGRATE_FOLDER, str(folder))
 
 

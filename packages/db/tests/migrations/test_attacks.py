@@ -58,6 +58,17 @@ async def test_waiting_runner_says_for_whom(start: Start, empty_database_setting
     assert (0, "") == (runner.returncode, errors)
 
 
+async def test_holder_of_another_role_is_named(start: Start, superuser: asyncpg.Connection) -> None:
+    """What the server hides of another role's session is called unknown; what it shows is told."""
+    await acquire_lock(superuser, 0, ignore)
+    runner = start("migrate", "--lock-wait", "0")
+    _, errors = await asyncio.to_thread(runner.communicate)
+
+    assert 1 == runner.returncode
+    holder = f"pid {superuser.get_server_pid()}, host unknown, application sherpa-migrate"
+    assert f"Another runner ({holder}) has been migrating" in errors
+
+
 async def test_waiting_has_an_end(start: Start, empty_database_settings: DatabaseSettings) -> None:
     """With `--lock-wait` the runner gives up in time, names the holder, and changes nothing."""
     async with open_session(empty_database_settings) as holder:

@@ -74,7 +74,9 @@ async def test_unknown_migration_stops_both_ways(
     await migrate(empty_database_settings, folder=folder)
     newest.unlink()
 
-    with pytest.raises(HistoryError, match=r"002_b, which this code does not know.*newest code"):
+    with pytest.raises(
+        HistoryError, match=r"002_b, which this code does not know.*newest code.*bring it back"
+    ):
         await command(empty_database_settings, folder=folder)
 
 
@@ -119,12 +121,29 @@ async def test_late_migration_is_applied_when_allowed(
     ]
 
 
+async def test_command_applies_a_late_one_when_allowed(
+    run_aside: RunAside, empty_connection: asyncpg.Connection
+) -> None:
+    """`--allow-out-of-order` shows it in a dry run, and applies it; without, both end with 4."""
+    await run_aside("migrate")
+    await empty_connection.execute("DROP TABLE billing_history, memberships")
+    await empty_connection.execute("DELETE FROM migration WHERE name = '002_membership'")
+
+    refused = [await run_aside("migrate", *more) for more in ([], ["--dry-run"])]
+    _, shown, _ = await run_aside("migrate", "--allow-out-of-order", "--dry-run")
+    code, told, _ = await run_aside("migrate", "--allow-out-of-order")
+
+    assert [4, 4] == [each[0] for each in refused]
+    assert "CREATE TABLE memberships" in shown
+    assert (0, ["002_membership", "applied"]) == (code, told.split()[:2])
+
+
 @pytest.mark.parametrize(
     ("ids", "fact"),
     [
         (("001_a", "001_b"), "001_a and 001_b share a number: .* 002,"),
         (("001_a", "0001_b"), "0001_b and 001_a share a number"),
-        (("001_a", "003_c"), "003_c follows on nothing: there is no 002"),
+        (("001_a", "003_c"), r"003_c follows on nothing: there is no 002.*Get it.*without a gap"),
         (("002_b",), "002_b follows on nothing: there is no 001"),
     ],
 )
@@ -158,7 +177,7 @@ async def test_double_record_is_refused(
         INSERT INTO migration (name, app_name) VALUES ('001_foundation', 'sherpa')
     """)
 
-    with pytest.raises(HistoryError, match="001_foundation is recorded twice"):
+    with pytest.raises(HistoryError, match=r"001_foundation is recorded twice.*Delete the newer row"):
         await migrate(empty_database_settings)
 
 

@@ -1,6 +1,8 @@
 """What a migration file must be, so that the runner can keep its promises: checked before anything runs."""
 
+import asyncio
 import os
+import subprocess
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -15,6 +17,7 @@ from sherpa.db.migrations.migration import Irreversible
 from sherpa.db.migrations.runner import migrate, revert
 
 type WriteMigration = Callable[..., Path]
+type Start = Callable[..., subprocess.Popen[str]]
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"forwards": "   "}, "forwards must be SQL"),
@@ -88,6 +91,16 @@ async def test_revert_stops_before_it_begins(
         await revert(empty_database_settings, folder=folder, **how_far)
 
     assert () == await migrate(empty_database_settings, folder=folder)
+
+
+@pytest.mark.usefixtures("irreversible_second")
+async def test_command_ends_with_5(start_folder: Start) -> None:
+    """A command that is asked for a way that does not exist says why, reverts nothing, and ends with 5."""
+    command = start_folder("revert", "--steps", "2")
+    out, err = await asyncio.to_thread(command.communicate)
+
+    assert (5, "") == (command.returncode, out)
+    assert err.startswith("002_b has no way back: the old numbers are gone. Nothing was reverted.")
 
 
 @pytest.mark.usefixtures("irreversible_second")

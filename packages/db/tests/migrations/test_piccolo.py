@@ -2,7 +2,7 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
@@ -15,6 +15,7 @@ from sherpa.db.migrations.runner import migrate, revert
 from sherpa.db.migrations.status import read_status
 
 type WriteMigration = Callable[..., Path]
+type RunAside = Callable[..., Awaitable[tuple[int, str, str]]]
 
 KNOWN = [file.id for file in list_files()]
 
@@ -72,9 +73,12 @@ async def test_piccolo_sees_what_we_applied(
     listing = piccolo("check")
 
     rows = [[cell.strip() for cell in line.split("|")] for line in listing.splitlines()[2:]]
-    assert [["sherpa", each, str(each == "001_foundation")] for each in KNOWN] == [
-        [app, migration_id, ran] for app, migration_id, _, ran in rows
+    # Piccolo cuts what is too long for its table.
+    told = [(app, migration_id.removesuffix("..."), ran) for app, migration_id, _, ran in rows]
+    assert [("sherpa", str(each == "001_foundation")) for each in KNOWN] == [
+        (app, ran) for app, _, ran in told
     ]
+    assert all(each.startswith(migration_id) for each, (_, migration_id, _) in zip(KNOWN, told, strict=True))
 
 
 async def test_we_see_what_piccolo_applied(
@@ -134,6 +138,33 @@ async def test_piccolos_records_get_their_sources(
             SELECT name, source IS NOT NULL, applied_by IS NOT NULL FROM migration ORDER BY name LIMIT 2
         """)
     ]
+
+
+LATE = "DROP TABLE billing_history, memberships; DELETE FROM migration WHERE name = '002_membership'"
+
+
+@pytest.mark.parametrize(
+    ("harm", "mended"),
+    [
+        ("UPDATE migration SET source = 'x = 1' WHERE id = 1", ["migrations", "--repair", "--yes"]),
+        ("DROP TABLE migration", ["migrate", "--baseline", KNOWN[-1]]),
+        (LATE, ["migrate", "--allow-out-of-order"]),
+    ],
+    ids=["repaired", "baseline", "out of order"],
+)
+async def test_piccolo_reads_what_was_mended(
+    harm: str, mended: list[str], piccolo: Piccolo, run_aside: RunAside, empty_connection: asyncpg.Connection
+) -> None:
+    """After a repair, a baseline or a late migration, Piccolo sees all as applied, and has nothing to do."""
+    await run_aside("migrate")
+    await empty_connection.execute(harm)
+    code, _, _ = await run_aside(*mended)
+
+    listing, forwards = piccolo("check"), piccolo("forwards", "sherpa")
+
+    rows = [[cell.strip() for cell in line.split("|")] for line in listing.splitlines()[2:]]
+    assert (0, [[each, "True"] for each in KNOWN]) == (code, [[row[1], row[3]] for row in rows])
+    assert "No migrations need to be run" in forwards
 
 
 async def test_history_has_piccolos_columns(

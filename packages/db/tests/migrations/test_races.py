@@ -12,11 +12,16 @@ import pytest
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
+from sherpa.db.migrations.checkpoints import Checkpoints
+from sherpa.db.migrations.runner import migrate
 
 type WriteMigration = Callable[..., Path]
 type Start = Callable[..., subprocess.Popen[str]]
 
 RUNNERS = 8
+IS_SOMEBODY_WAITING = """
+SELECT EXISTS (SELECT FROM pg_locks WHERE NOT granted AND pg_backend_pid() = ANY (pg_blocking_pids(pid)))
+"""
 
 
 @pytest.fixture
@@ -79,12 +84,33 @@ async def test_eight_runners_apply_each_migration_once(
 
     assert [(0, "")] * RUNNERS == [(code, errors) for code, _, errors in outputs]
     told = "".join(out for _, out, _ in outputs)
+    assert told.count("Waiting: another runner") == len(re.findall(r"Waited \d+\.\d s for it", told))
     assert bank == sorted(re.findall(r"^(\w+) +applied +\d", told, re.MULTILINE))
     rows = await empty_connection.fetch("SELECT balance FROM account WHERE balance > 0")
     assert [101] == [row["balance"] for row in rows]
     assert await empty_connection.fetchval(
         "SELECT indisvalid FROM pg_index WHERE indexrelid = 'account_balance'::regclass"
     )
+
+
+async def test_progress_that_another_runner_ends_is_no_fault(
+    folder: Path,
+    write_migration: WriteMigration,
+    empty_database_settings: DatabaseSettings,
+    empty_connection: asyncpg.Connection,
+) -> None:
+    """A runner that asks for data migrations half done, just when another ends the last, goes on."""
+    write_migration("001_a")
+    await Checkpoints("000_done", "forwards").begin(empty_connection, "UPDATE", 1, "1")
+
+    async with empty_connection.transaction():
+        await empty_connection.execute("DROP TABLE migration_progress")
+        run = asyncio.create_task(migrate(empty_database_settings, folder=folder))
+        while not await empty_connection.fetchval(IS_SOMEBODY_WAITING):
+            assert not run.done(), run.exception()
+            await asyncio.sleep(0.01)
+
+    assert ["001_a"] == [step.migration_id for step in await run]
 
 
 async def _race(start_folder: Start) -> list[tuple[int, str, str]]:

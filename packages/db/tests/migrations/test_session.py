@@ -90,6 +90,15 @@ async def test_locked_history_is_told(
             await migrate(database_settings)
 
 
+async def test_machine_that_dies_is_noticed(empty_connection: asyncpg.Connection) -> None:
+    """The server asks whether our machine is alive: the lock is free in half a minute, not in two hours."""
+    names = ["tcp_keepalives_idle", "tcp_keepalives_interval", "tcp_keepalives_count", "tcp_user_timeout"]
+
+    limits = [int(await empty_connection.fetchval("SELECT current_setting($1)", name)) for name in names]
+
+    assert [10, 5, 3, 25_000] == limits
+
+
 async def test_hanging_server_lets_go(
     empty_database_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
 ) -> None:

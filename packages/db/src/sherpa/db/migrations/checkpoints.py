@@ -123,7 +123,10 @@ async def require_one_way(connection: asyncpg.Connection, direction: Direction) 
     """Raise `HistoryError` when a data migration is half done the other way: it would stay a mixture."""
     if not await _exists(connection):
         return
-    row = await connection.fetchrow(_FIND_OPPOSITE, direction)
+    try:
+        row = await connection.fetchrow(_FIND_OPPOSITE, direction)
+    except asyncpg.UndefinedTableError:  # another runner has just recorded its migration, and dropped it
+        return
     if row is not None:
         command = "inv migrate" if row["direction"] == "forwards" else "inv revert"
         raise HistoryError(

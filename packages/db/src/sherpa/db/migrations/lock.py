@@ -25,8 +25,10 @@ WHERE l.locktype = 'advisory' AND l.granted AND l.objsubid = 1
   AND l.database = (SELECT oid FROM pg_database WHERE datname = current_database())
   AND (l.classid::bigint << 32) | l.objid::bigint = $1
 """
+HOST = "CASE WHEN a.backend_start IS NULL THEN 'unknown' ELSE coalesce(host(a.client_addr), 'local') END"
+"""Where the session `a` of pg_stat_activity comes from; the server hides it from other roles."""
 _HOLDER = f"""
-SELECT format('pid %s, host %s, application %s', l.pid, coalesce(host(a.client_addr), 'local'),
+SELECT format('pid %s, host %s, application %s', l.pid, {HOST},
               coalesce(nullif(a.application_name, ''), 'unnamed')) {_LOCK}
 """
 IS_OURS = f"EXISTS (SELECT {_LOCK} AND l.pid = pg_backend_pid())"

@@ -24,6 +24,11 @@ LOCK_SECONDS = 5.0
 # After a kill -9 the server notices within this time, ends the statement and frees our lock; without it, only
 # when the statement ends by itself.
 _CHECK_INTERVAL = "500ms"
+# A machine that dies takes no leave, and by itself TCP waits two hours before it counts as gone.
+_NOTICE_DEAD_CLIENTS = """
+SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
+SET tcp_user_timeout = '25s'
+"""
 
 # A server that hangs must not keep whoever presses Ctrl-C.
 CLOSE_SECONDS = 5.0
@@ -108,7 +113,9 @@ async def _prepare(connection: asyncpg.Connection) -> None:
         raise ConnectionFailedError(
             f"The server is PostgreSQL {version.major}; the migrations need {OLDEST_SERVER} or newer."
         )
-    await connection.execute(f"SET lock_timeout = '{LOCK_SECONDS}s'; SET statement_timeout = 0")
+    await connection.execute(
+        f"SET lock_timeout = '{LOCK_SECONDS}s'; SET statement_timeout = 0; {_NOTICE_DEAD_CLIENTS}"
+    )
     with suppress(asyncpg.InvalidParameterValueError):  # a server on Windows cannot watch its clients
         await connection.execute(f"SET client_connection_check_interval = '{_CHECK_INTERVAL}'")
 

@@ -13,6 +13,7 @@ import asyncpg
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
 from sherpa.db.migrations.events import Blocked, Blocker, Report
+from sherpa.db.migrations.lock import HOST
 
 # Long enough that most migrations never cost a second session, short enough to name who is in the way before
 # the first lock_timeout is over.
@@ -21,8 +22,8 @@ PATIENCE_SECONDS = 1.0
 _ANSWER_SECONDS = 5.0
 
 # What pg_stat_activity hides of other roles' sessions is NULL; a prepared transaction blocks as pid 0.
-SESSION_COLUMNS = """
-  CASE WHEN a.backend_start IS NULL THEN 'unknown' ELSE coalesce(host(a.client_addr), 'local') END AS host,
+SESSION_COLUMNS = f"""
+  {HOST} AS host,
   coalesce(nullif(a.application_name, ''), a.backend_type, 'unnamed') AS application,
   coalesce(a.usename::text, 'none') AS user,
   coalesce(a.state, 'state unknown') AS state,
