@@ -32,9 +32,7 @@ def finish(code: int) -> None:
 def flags(**given: object) -> list[str]:
     """Spell keyword arguments as command-line flags: `to="002"` as `--to=002`, `yes=True` as `--yes`."""
     spelled = {
-        f"--{name.replace('_', '-')}": value
-        for name, value in given.items()
-        if value not in {None, False, ""}
+        f"--{name.replace('_', '-')}": value for name, value in given.items() if value not in {None, False}
     }
     return [flag if value is True else f"{flag}={value}" for flag, value in spelled.items()]
 
@@ -125,12 +123,12 @@ LOCK_WAIT = "seconds to wait for another runner (default 300)"
 def migrate(
     c: Context,
     *,
-    to: str = "",
+    to: str | None = None,
     dry_run: bool = False,
     allow_out_of_order: bool = False,
-    baseline: str = "",
-    wait: str = "",
-    lock_wait: str = "",
+    baseline: str | None = None,
+    wait: str | None = None,
+    lock_wait: str | None = None,
 ) -> None:
     """Apply the pending migrations."""
     how = flags(
@@ -154,7 +152,13 @@ def migrate(
     }
 )
 def revert(
-    c: Context, *, steps: str = "", to: str = "", all: bool = False, yes: bool = False, lock_wait: str = ""
+    c: Context,
+    *,
+    steps: str | None = None,
+    to: str | None = None,
+    all: bool = False,
+    yes: bool = False,
+    lock_wait: str | None = None,
 ) -> None:
     """Take the newest migration back."""
     back = ["revert", *flags(steps=steps, to=to, all=all, yes=yes, lock_wait=lock_wait)]
@@ -177,7 +181,7 @@ def migrations(
     check: bool = False,
     repair: bool = False,
     yes: bool = False,
-    lock_wait: str = "",
+    lock_wait: str | None = None,
 ) -> None:
     """List every migration with its state; or check, or repair."""
     listing = ["migrations", *flags(json=json, check=check, repair=repair, yes=yes, lock_wait=lock_wait)]

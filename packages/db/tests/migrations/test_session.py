@@ -13,7 +13,6 @@ from sherpa.config import DatabaseSettings, Secret
 from sherpa.db.migrations import session
 from sherpa.db.migrations.errors import (
     ConnectionFailedError,
-    HistoryError,
     MigrationError,
     MigrationFailedError,
 )
@@ -147,7 +146,7 @@ async def test_reader_needs_select_alone(
     await migrate(empty_database_settings)
 
     async with open_session(guest_settings) as guest:
-        with pytest.raises(HistoryError, match="GRANT SELECT ON migration"):
+        with pytest.raises(MigrationError, match="GRANT SELECT ON migration"):
             await read_status(guest)
         await empty_connection.execute(f"GRANT SELECT ON migration TO {guest_settings.url.username}")
 

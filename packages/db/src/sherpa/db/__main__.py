@@ -4,6 +4,12 @@ import gc
 import os
 import signal
 import sys
+from io import TextIOWrapper
+
+# While the modules load nothing is under way: Ctrl-C ends the process, without Python's traceback.
+on_interrupt = signal.getsignal(signal.SIGINT)
+if on_interrupt is signal.default_int_handler:
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 # What is imported stays to the end: to look through it for garbage takes a tenth of a short run.
 gc.disable()
@@ -29,6 +35,14 @@ def leave(code: int) -> None:
 
 
 if __name__ == "__main__":
-    # A container's first process is deaf to signals it has no handler for: SIGTERM ends us as Ctrl-C does.
-    signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    signal.signal(signal.SIGINT, on_interrupt)
+    # A container's first process is deaf to signals it has no handler for: SIGTERM ends us as Ctrl-C does,
+    # even where that is ignored, as in a job that a script starts with `&`.
+    if on_interrupt == signal.SIG_IGN:
+        signal.signal(signal.SIGTERM, signal.default_int_handler)
+    else:
+        signal.signal(signal.SIGTERM, lambda *_: signal.raise_signal(signal.SIGINT))
+    if isinstance(sys.stdout, TextIOWrapper):  # None where it was closed
+        # As stderr does by itself: a character that the output has no code for must not end a run.
+        sys.stdout.reconfigure(errors="backslashreplace")
     leave(main())

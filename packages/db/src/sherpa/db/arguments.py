@@ -91,9 +91,10 @@ def _add_lock_wait(command: argparse.ArgumentParser) -> None:
 def module_of(arguments: argparse.Namespace) -> str:
     """Return the name of the module in `sherpa.db.commands` that does what is asked.
 
-    A flag that makes another thing of a command has a module of its own, called as the flag.
+    A flag that makes another thing of a command has a module of its own, called as the flag; given without a
+    value, as `--baseline "$UNSET"`, it is not left out.
     """
-    flags = (flag for flag in _FLAGS_WITH_A_MODULE if getattr(arguments, flag, None))
+    flags = (each for each in _FLAGS_WITH_A_MODULE if getattr(arguments, each, None) not in {None, False})
     return next(flags, arguments.command)
 
 

@@ -41,7 +41,7 @@ def _show_json(server: str, examination: Examination, listed: Sequence[Listed]) 
         "migrations": [_as_json(each) for each in listed],
         "contradictions": examination.contradictions(),
     }
-    say(json.dumps(document, indent=2, ensure_ascii=False))
+    say(json.dumps(document, indent=2))
 
 
 def _as_json(listed: Listed) -> dict[str, str | float | None]:

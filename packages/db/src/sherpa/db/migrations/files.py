@@ -42,10 +42,11 @@ class MigrationFile:
 def list_files(folder: Path = VERSIONS) -> tuple[MigrationFile, ...]:
     """Return the folder's migrations in the order in which they apply.
 
-    Raises `BrokenMigrationError` for a name that is none of ours. Whether the numbers are in order is for
-    `sherpa.db.migrations.review.contradictions` to say, together with what the database knows.
+    What editors leave behind hidden is none. Raises `BrokenMigrationError` for a name that is none of ours.
+    Whether the numbers are in order is for `sherpa.db.migrations.review.contradictions` to say, together with
+    what the database knows.
     """
-    return tuple(sorted(_read_name(path) for path in folder.glob("*.py") if path.name != "__init__.py"))
+    return tuple(sorted(_read_name(path) for path in folder.glob("[!.]*.py") if path.name != "__init__.py"))
 
 
 def digest(source: str) -> str:

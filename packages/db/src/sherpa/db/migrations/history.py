@@ -12,7 +12,7 @@ from datetime import UTC, datetime
 
 import asyncpg
 
-from sherpa.db.migrations.errors import HistoryError
+from sherpa.db.migrations.errors import HistoryError, MigrationError
 from sherpa.db.migrations.files import APP_NAME
 
 # Piccolo's columns, then ours, and one thing more: a migration can't be recorded twice. The comment tells our
@@ -96,19 +96,24 @@ class Record:
 async def read_history(connection: asyncpg.Connection) -> tuple[Record, ...]:
     """Return what is applied, by ID, in one query that writes nothing.
 
-    A database without the table has no history. Raises `HistoryError` when the table is somebody else's.
+    A database without the table has no history. Raises `HistoryError` when the table is somebody else's, and
+    `MigrationError` when this role may not read it.
     """
     try:
         rows = await connection.fetch(_READ, APP_NAME)
     except asyncpg.UndefinedTableError:
         return ()
     except asyncpg.InsufficientPrivilegeError as error:
-        raise HistoryError(f"{error}. This user needs `GRANT SELECT ON migration` at least.") from error
-    except (asyncpg.SyntaxOrAccessError, asyncpg.DataError) as error:
-        raise HistoryError(
-            f"`migration` in this database is not our table: {error.args[0]}. Is DATABASE_URL right?"
-        ) from error
+        raise MigrationError(f"{error}. This user needs `GRANT SELECT ON migration` at least.") from error
+    except (asyncpg.SyntaxOrAccessError, asyncpg.DataError, OverflowError) as error:
+        raise _not_ours(str(error.args[0])) from error
+    if any(row["id"] is None or row["at"] is None for row in rows):
+        raise _not_ours("a row of it has no name or no time")
     return tuple(Record(**{**row, "at": row["at"].replace(tzinfo=UTC)}) for row in rows)
+
+
+def _not_ours(reason: str) -> HistoryError:
+    return HistoryError(f"`migration` in this database is not our table: {reason}. Is DATABASE_URL right?")
 
 
 async def read_sources(connection: asyncpg.Connection, ids: Collection[str]) -> dict[str, str | None]:
@@ -161,4 +166,5 @@ def _describe_us() -> str:
         user = getpass.getuser()
     except (OSError, KeyError):  # a container may run as a number that has no name
         user = str(os.getuid())
-    return f"{user}@{socket.gethostname()}"
+    # What stands in LOGNAME need not be text.
+    return f"{user}@{socket.gethostname()}".encode(errors="replace").decode()

@@ -46,29 +46,34 @@ async def adopt(
 ) -> Baseline:
     """Record all migrations up to `newest` (an ID or its beginning) as applied; run none of them.
 
-    Raises `DriftError` unless the schema is what they make, and `HistoryError` where a history is already.
+    What is recorded already stays as it is. Raises `DriftError` unless the schema is what all of them make,
+    and `HistoryError` where `newest` is recorded already.
     """
     files = list_files(folder)
     async with open_session(settings, report, wait_seconds=wait_seconds) as connection:
         await acquire_lock(connection, lock_wait_seconds, report)
-        await _require_no_history(connection, files)
         target = complete(newest, [file.id for file in files])
+        applied = await _applied_before(connection, files, target)
         migrations = [load_with_source(file) for file in files if file.id <= target]
         foreign = await _compare(connection, migrations, describe_server(settings))
         async with transaction(connection):
             await require_lock(connection)
-            for each in migrations:
+            new = [each for each in migrations if each.migration.id not in applied]
+            for each in new:
                 await record(connection, each.migration.id, source=each.source)
-        return Baseline(tuple(each.migration.id for each in migrations), foreign)
+        return Baseline(tuple(each.migration.id for each in new), foreign)
 
 
-async def _require_no_history(connection: asyncpg.Connection, files: Sequence[MigrationFile]) -> None:
+async def _applied_before(
+    connection: asyncpg.Connection, files: Sequence[MigrationFile], target: str
+) -> tuple[str, ...]:
     status = (await examine(connection, files)).require_agreement()
-    if status.applied:
+    if status.applied_ids and status.applied_ids[-1] >= target:
         raise HistoryError(
             f"This database has a history already, up to {status.applied_ids[-1]}, so there is nothing to "
             f"adopt: `inv migrate` applies what is pending."
         )
+    return status.applied_ids
 
 
 async def _compare(
