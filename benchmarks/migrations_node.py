@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from migrations_changes import Change
-from migrations_tools import Tool, write
+from migrations_projects import write
+from migrations_tools import Tool, commands
 
 PACKAGES = ("dbmate@2.36.0", "node-pg-migrate@9.0.0", "pg@8.23.1")
 INSTALL_SECONDS = 180
@@ -43,19 +44,16 @@ def node_tools(packages: Path, absence: str) -> Sequence[Tool]:
         Tool(
             "dbmate",
             write_dbmate,
-            {
-                "apply": (*dbmate_options, "migrate"),
-                "no-op": (*dbmate_options, "migrate"),
-                "status": (*dbmate_options, "status"),
-                "revert": (*dbmate_options, "rollback"),
-            },
+            commands(
+                (*dbmate_options, "migrate"), (*dbmate_options, "rollback"), (*dbmate_options, "status")
+            ),
             reverts_one_a_run=True,
             absence=absence or ("" if dbmate else "no program for this machine"),
         ),
         Tool(
             "node-pg-migrate",
             write_node_pg_migrate,
-            {"apply": (*node, "up"), "no-op": (*node, "up"), "revert": (*node, "down", "{count}")},
+            commands((*node, "up"), (*node, "down", "{count}")),
             absence=absence,
         ),
     ]
