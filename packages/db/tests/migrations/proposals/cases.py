@@ -87,6 +87,9 @@ COLUMNS: Final = {
     "column_with_default": Case(t(), t("extra INTEGER NOT NULL DEFAULT 7")),
     "column_with_now": Case(t(), t("extra TIMESTAMPTZ NOT NULL DEFAULT now()")),
     "column_with_volatile_default": Case(t(), t("extra UUID NOT NULL DEFAULT gen_random_uuid()"), FILLED),
+    "column_with_unknown_function": Case(
+        t(), t("extra BYTEA DEFAULT sha256(pg_notification_queue_usage()::text::bytea)")
+    ),
     "nullable_column_with_volatile_default": Case(t(), t("extra UUID DEFAULT gen_random_uuid()")),
     "required_column": Case(t(), t("extra TEXT NOT NULL"), FILLED),
     "serial": Case(t(), t("extra SERIAL")),
@@ -117,6 +120,18 @@ COLUMNS: Final = {
         t("CONSTRAINT c CHECK (name IN ('a', 'b'))", name="TEXT NOT NULL"),
         PROVED,
     ),
+    "checked_wider_varchar": Case(
+        t("CONSTRAINT c CHECK (name IN ('a', 'b'))", "CONSTRAINT d CHECK (size > 0)"),
+        t(
+            "CONSTRAINT c CHECK (name IN ('a', 'b'))",
+            "CONSTRAINT d CHECK (size > 0)",
+            name="VARCHAR(40) NOT NULL",
+        ),
+        PROVED,
+    ),
+    "narrower_varchar": Case(t(), t(name="VARCHAR(10) NOT NULL")),
+    "text_to_uuid": Case(t("c TEXT"), t("c UUID")),
+    "bigger_serial": Case(t("c SERIAL"), t("c BIGSERIAL")),
     "rewriting_type": Case(t(), t(size="BIGINT")),
     "type_with_default": Case(t("c VARCHAR(5) NOT NULL DEFAULT '12'"), t("c INTEGER NOT NULL DEFAULT 12")),
     "type_loses_default": Case(t("c VARCHAR(5) DEFAULT 'x'"), t("c TEXT")),

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from sherpa.db.migrations.proposals.changes import (
@@ -16,6 +17,7 @@ from sherpa.db.migrations.proposals.changes import (
 from sherpa.db.migrations.proposals.sql import joined_name
 from sherpa.db.migrations.proposals.tables import Column, Table
 from sherpa.db.migrations.proposals.types import (
+    casts_itself,
     constant,
     define,
     excuse_type,
@@ -25,9 +27,10 @@ from sherpa.db.migrations.proposals.types import (
 )
 from sherpa.db.migrations.unfinished import MARK
 
+_LOSES: Final = "A value too large stops it; one too fine is rounded, without a word."
 _REWRITES: Final = (
     "The whole table is written anew, and nobody reads or writes it meanwhile: for a small one only. Else "
-    "add a column, copy in batches, and change over."
+    "add a column, copy in batches, and change over. " + _LOSES
 )
 
 
@@ -85,9 +88,7 @@ def require(table: str, column: str, phase: Phase) -> Iterator[Change]:
     name = joined_name(table, column, "present")
     check = f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({column} IS NOT NULL) NOT VALID"
     drop = f"ALTER TABLE {table} DROP CONSTRAINT {name}"
-    is_new = phase is Phase.REQUIRE
-    remark = f"First let all code write {column}, and fill it in the rows that are there, in batches."
-    yield Change(phase, [undecided(check, remark) if is_new else check], [drop], instant(table))
+    yield Change(phase, [undecided(check, _require_first(column, phase))], [drop], instant(table))
     yield Change(
         Phase.VALIDATE,
         [
@@ -97,6 +98,19 @@ def require(table: str, column: str, phase: Phase) -> Iterator[Change]:
         ],
         [f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL", check],
         f"{reading(table)} Then {instant(table)}",
+    )
+
+
+def _require_first(column: str, phase: Phase) -> str:
+    first = f"From here on, what writes no {column} fails; the next file fails at a row without one. "
+    if phase is Phase.REQUIRE:
+        return (
+            f"{first}So this is for later: declare {column} null=True now, and delete both files. Let code "
+            f"write it, fill it by a data migration, declare it so again, and have them proposed again."
+        )
+    return (
+        f"{first}All running code must write it by now, and a data migration before this file must have "
+        f"filled the rows that are there (docs/migration-recipes.md, Set NOT NULL)."
     )
 
 
@@ -158,16 +172,26 @@ def _rewriting(table: str) -> str:
 
 def _set_type(table: str, old: Column, new: Column, *, is_way_back: bool) -> list[str]:
     wanted = type_name(new.type)
-    statement = f"ALTER TABLE {table} ALTER COLUMN {new.name} TYPE {wanted} USING {new.name}::{wanted}"
+    using = "" if casts_itself(old.type, new.type) else f" USING {new.name}::{wanted}"
+    statement = f"ALTER TABLE {table} ALTER COLUMN {new.name} TYPE {wanted}{using}"
     is_quick = is_harmless(old.type, new.type)
     reason = "no row is written anew" if is_quick else "the table is small"
-    statement = excuse_type(excused(statement, "changing-column-type", reason), new)
-    steps = [statement if is_quick or is_way_back else undecided(statement, _REWRITES)]
+    # Squawk sees a plain type here, whatever fills it.
+    statement = excuse_type(excused(statement, "changing-column-type", reason), replace(new, is_serial=False))
+    if not is_quick:
+        statement = explained(statement, _LOSES) if is_way_back else undecided(statement, _REWRITES)
+    steps = [statement]
+    if old.is_serial and new.is_serial:
+        return [*steps, f"ALTER SEQUENCE {_sequence(new)} AS {wanted}"]
     if old.default is not None:  # it may not fit the new type
         steps.insert(0, _drop_default(table, new, "" if is_way_back else "it is of the old type"))
     if new.default is not None:
         steps.append(_set_default(table, new))
     return steps
+
+
+def _sequence(column: Column) -> str:
+    return (column.default or "").removeprefix("nextval('").removesuffix("'::regclass)")
 
 
 def _set_default(table: str, column: Column, reason: str = "") -> str:

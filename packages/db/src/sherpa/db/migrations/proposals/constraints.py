@@ -18,6 +18,8 @@ from sherpa.db.migrations.proposals.sql import readable
 from sherpa.db.migrations.proposals.tables import Table
 
 _NOT_VALID: Final = " NOT VALID"
+_BINDING: Final = "From here on a write that breaks it fails: all running code must keep to it by now."
+_UNIQUE: Final = "Fails at rows that are equal here, and from here on refuses them to running code, too."
 _REFERENCE: Final = re.compile(r"FOREIGN KEY .* REFERENCES (?P<table>\"[^\"]+\"|\w+)", re.DOTALL)
 _UNPROVED: Final = "constraint-missing-not-valid"
 _RULES: Final = {
@@ -96,7 +98,7 @@ def _add_unproved(table: str, name: str, definition: str, *, waits: bool) -> Ite
     proved = definition.removesuffix(_NOT_VALID)
     yield Change(
         Phase.REFER if waits else Phase.EXPAND,
-        [add_statement(table, name, proved + _NOT_VALID)],
+        [explained(add_statement(table, name, proved + _NOT_VALID), _BINDING)],
         [drop_statement(table, name)],
         _locks(table, definition),
     )
@@ -107,7 +109,7 @@ def _add_unproved(table: str, name: str, definition: str, *, waits: bool) -> Ite
 def _add_key(table: Table, name: str, replaced: str | None) -> Iterator[Change]:
     built = name if replaced is None else new_name(name)
     index = renamed(table.keys[name], built)
-    yield Change(Phase.INDEX, [build(index)], [remove(built)], reading(table.name))
+    yield Change(Phase.INDEX, [explained(build(index), _UNIQUE)], [remove(built)], reading(table.name))
     kind = "PRIMARY KEY" if table.constraints[name].startswith("PRIMARY KEY") else "UNIQUE"
     deferrable = _DEFERRABLE.search(table.constraints[name])
     attach = f"ALTER TABLE {table.name} ADD CONSTRAINT {name} {kind} USING INDEX {built}"

@@ -1,8 +1,10 @@
 """Compares two schemas and proposes the migrations between them, a draft for each file."""
 
+import re
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import groupby
+from typing import Final
 
 from sherpa.db.catalogue import Snapshot
 from sherpa.db.migrations.proposals.changes import Change, Phase
@@ -18,6 +20,8 @@ from sherpa.db.migrations.proposals.indexes import add_index, drop_index, swap_i
 from sherpa.db.migrations.proposals.tables import Table, list_others, read_tables
 from sherpa.db.migrations.proposals.whole import create_tables, drop_tables
 from sherpa.db.migrations.unfinished import MARK
+
+_WORDS: Final = r"\"(?:[^\"]|\"\")+\"|\w+"
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,21 +80,34 @@ def _change_table(old: Table, new: Table, keyed: Collection[str]) -> Iterator[Ch
 
 
 def _drop_constraints(old: Table, new: Table) -> Iterator[Change]:
+    anew = _find_checked_anew(old, new)
     for name, text in old.constraints.items():
         after = new.constraints.get(name)
         is_swapped_key = name in old.keys and name in new.keys
-        if after != text and not is_swapped_key and not _is_proved_only(text, after):
+        if (after != text or name in anew) and not is_swapped_key and not _is_proved_only(text, after):
             yield drop_constraint(old, name)
 
 
 def _add_constraints(old: Table, new: Table, keyed: Collection[str]) -> Iterator[Change]:
+    anew = _find_checked_anew(old, new)
     for name, text in new.constraints.items():
-        before = old.constraints.get(name)
+        before = None if name in anew else old.constraints.get(name)
         if _is_proved_only(before, text):
             yield validate(new.name, name, text)
         elif before != text:
             replaced = before if name in old.keys else None
             yield from add_constraint(new, name, replaced=replaced, waits=referenced_table(text) in keyed)
+
+
+def _find_checked_anew(old: Table, new: Table) -> set[str]:
+    """A CHECK on a column whose type changes: left in place, it is proved again while nobody reads."""
+    both = [name for name in new.columns if name in old.columns]
+    retyped = {name for name in both if old.columns[name].type != new.columns[name].type}
+    return {
+        name
+        for name, text in old.constraints.items()
+        if text.startswith("CHECK") and retyped & set(re.findall(_WORDS, text))
+    }
 
 
 def _is_proved_only(old: str | None, new: str | None) -> bool:

@@ -26,8 +26,10 @@ _REST: Final = {
 _GENERATED: Final = re.compile(r" GENERATED (?P<expression>.*)", re.DOTALL)
 _VARCHAR: Final = re.compile(r"character varying(?:\((?P<length>\d+)\))?")
 _CONSTANT: Final = re.compile(rf"({LITERAL}){TEXT_CAST}")
-# Computed for each row, so that adding a column with one writes every row.
-_VOLATILE: Final = re.compile(r"\b(?:gen_random_uuid|uuid\w+|random|clock_timestamp|timeofday|nextval)\(")
+# What else a default calls may be computed for each row: adding a column with it would write every row.
+_STABLE: Final = {"now", "timezone", "transaction_timestamp", "statement_timestamp", "CURRENT_TIMESTAMP"}
+_CALL: Final = re.compile(rf"{LITERAL}|::[\w ]+\([\d,]+\)|\b(?P<function>\w+)\(")
+_LENGTH: Final = re.compile(r"\([\d,]+\)")
 
 # What Squawk prefers to a type, by rule. The tables have been designed when a migration is written for them.
 _RULES: Final = (
@@ -66,8 +68,9 @@ def constant(default: str) -> str:
 
 
 def is_volatile(default: str) -> bool:
-    """Return whether each row gets a value of its own."""
-    return _VOLATILE.search(default) is not None
+    """Return whether each row might get a value of its own."""
+    called = {match["function"] for match in _CALL.finditer(default)} - {None}
+    return not called <= _STABLE
 
 
 def is_harmless(old: str, new: str) -> bool:
@@ -80,6 +83,14 @@ def is_harmless(old: str, new: str) -> bool:
     return after["length"] is None or (
         before["length"] is not None and int(before["length"]) <= int(after["length"])
     )
+
+
+def casts_itself(old: str, new: str) -> bool:
+    """Return whether PostgreSQL converts one to the other unasked, and so refuses what does not fit.
+
+    A cast in so many words cuts a text that is too long, and says nothing.
+    """
+    return new.startswith(("character", "text")) or _LENGTH.sub("", old) == _LENGTH.sub("", new)
 
 
 def excuse_type(statement: str, *columns: Column) -> str:
