@@ -4,20 +4,17 @@ import asyncio
 import re
 import signal
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
 
+from packages.db.tests.migrations.conftest import Start, WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.events import ignore
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.lock import acquire_lock
 from sherpa.db.migrations.runner import migrate
 from sherpa.db.migrations.session import open_session
-
-type WriteMigration = Callable[..., Path]
-type Start = Callable[..., subprocess.Popen[str]]
 
 SLOW = "CREATE TABLE begun (); SELECT pg_sleep(600)"
 IS_ASLEEP = """

@@ -1,13 +1,12 @@
 """`migrate --baseline`: adopts a database that others made, when it is what our migrations would make."""
 
 import asyncio
-import subprocess
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import RunAside, Start, WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.migrations.errors import DriftError
@@ -15,10 +14,6 @@ from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.history import read_history
 from sherpa.db.migrations.review.baseline import adopt
 from sherpa.db.migrations.runner import migrate
-
-type Start = Callable[..., subprocess.Popen[str]]
-type RunAside = Callable[..., Awaitable[tuple[int, str, str]]]
-type WriteMigration = Callable[..., Path]
 
 SEED = ("001_foundation", "002_membership")
 KNOWN = [file.id for file in list_files()]

@@ -2,20 +2,19 @@
 
 import asyncio
 import re
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
 from sherpa.db.migrations.errors import MigrationFailedError
 from sherpa.db.migrations.events import Blocked, Event, Retrying, Step
 from sherpa.db.migrations.execution.insistence import Retries
 from sherpa.db.migrations.runner import migrate, revert
-
-type WriteMigration = Callable[..., Path]
 
 EAGER = Retries(attempts=4, first_pause_seconds=0.01, longest_pause_seconds=0.01)
 PATIENT = Retries(attempts=1000, first_pause_seconds=0.01, longest_pause_seconds=0.01)

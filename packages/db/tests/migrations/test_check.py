@@ -2,13 +2,11 @@
 
 import asyncio
 import json
-from collections.abc import Callable
 
+from packages.db.tests.migrations.conftest import Run
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import describe_server
 from sherpa.db.migrations.session import open_session
-
-type Run = Callable[..., tuple[int, str, str]]
 
 NOTE = "ALTER TABLE outbox ADD COLUMN note text"
 

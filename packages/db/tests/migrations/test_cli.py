@@ -5,20 +5,17 @@ import os
 import pty
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
 import pytest
 
+from packages.db.tests.migrations.conftest import Run, Start
 from sherpa.config import DatabaseSettings, Secret
 from sherpa.db.dsn import describe_server
 from sherpa.db.migrations.files import list_files
 
 ALL = [file.id for file in list_files()]
-
-type Start = Callable[..., subprocess.Popen[str]]
-type Run = Callable[..., tuple[int, str, str]]
 
 
 def test_migrate_tells_each_step(run: Run, empty_database_settings: DatabaseSettings) -> None:

@@ -1,13 +1,13 @@
 """Migrations without a transaction: statement by statement, and what a broken-off index leaves is removed."""
 
 import asyncio
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
 from sherpa.db.migrations.errors import BrokenMigrationError, IndexBusyError, MigrationFailedError
@@ -15,8 +15,6 @@ from sherpa.db.migrations.events import Event, Notice
 from sherpa.db.migrations.execution.concurrently import ConcurrentIndex, is_concurrent, read_index
 from sherpa.db.migrations.execution.insistence import Retries
 from sherpa.db.migrations.runner import migrate, revert
-
-type WriteMigration = Callable[..., Path]
 
 ONCE = Retries(attempts=1)
 VALID = "SELECT indisvalid FROM pg_index WHERE indexrelid = to_regclass($1)"

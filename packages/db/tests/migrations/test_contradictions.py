@@ -7,6 +7,7 @@ from pathlib import Path
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import RunAside, WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.errors import HistoryError
 from sherpa.db.migrations.files import list_files
@@ -14,9 +15,7 @@ from sherpa.db.migrations.review.contradictions import examine
 from sherpa.db.migrations.runner import migrate, revert
 from sherpa.db.migrations.status import read_status
 
-type WriteMigration = Callable[..., Path]
 type Command = Callable[..., Awaitable[object]]
-type RunAside = Callable[..., Awaitable[tuple[int, str, str]]]
 
 BOTH_WAYS = pytest.mark.parametrize("command", [migrate, revert])
 

@@ -1,21 +1,18 @@
 """A dry run shows the very SQL and leaves nothing: no table, no record, nothing committed by the way."""
 
 import subprocess
-from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import Start, WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.migrations.dry_run import dry_run
 from sherpa.db.migrations.errors import BrokenMigrationError, MigrationFailedError
 from sherpa.db.migrations.events import Event, Notice
 from sherpa.db.migrations.runner import migrate
-
-type WriteMigration = Callable[..., Path]
-type Start = Callable[..., subprocess.Popen[str]]
 
 BEGIN = "BEGIN;\nSET LOCAL lock_timeout = '5000ms'; SET LOCAL statement_timeout = '0ms';"
 # Code in the place of SQL: all kinds of parameters, each of the driver's ways to send some.

@@ -1,10 +1,10 @@
 """Which files are migrations, in which order, and which ID a shortened one means."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
+from packages.db.tests.migrations.conftest import WriteMigration
 from sherpa.db.migrations.errors import (
     AmbiguousMigrationError,
     BrokenMigrationError,
@@ -12,8 +12,6 @@ from sherpa.db.migrations.errors import (
 )
 from sherpa.db.migrations.files import complete, list_files
 from sherpa.db.migrations.loading import load
-
-type WriteMigration = Callable[..., Path]
 
 IDS = ("001_foundation", "002_membership", "0021_more")
 

@@ -1,16 +1,14 @@
 """A migration leaves the session as it found it, or it is not recorded: the next ones would go astray."""
 
-from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.errors import BrokenMigrationError, LockHeldError, MigrationFailedError
 from sherpa.db.migrations.runner import migrate
-
-type WriteMigration = Callable[..., Path]
 
 SETTINGS = [
     ("SET search_path = shop", "search_path"),

@@ -2,20 +2,18 @@
 
 import getpass
 import socket
-from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.migrations.files import digest
 from sherpa.db.migrations.history import read_history
 from sherpa.db.migrations.runner import migrate, revert
 from sherpa.db.migrations.session import open_session
-
-type WriteMigration = Callable[..., Path]
 
 # Exactly as the runner made it before it recorded sources.
 OLD_TABLE = """

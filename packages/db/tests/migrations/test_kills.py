@@ -2,19 +2,16 @@
 
 import asyncio
 import signal
-import subprocess
 from collections.abc import AsyncIterator, Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import Start, WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
 from sherpa.db.migrations.runner import migrate
-
-type WriteMigration = Callable[..., Path]
-type Start = Callable[..., subprocess.Popen[str]]
 
 # Whoever comes here waits as long as the test keeps the lock.
 WAIT_AT_THE_GATE = "SELECT pg_advisory_xact_lock(42)"

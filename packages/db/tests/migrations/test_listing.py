@@ -2,19 +2,16 @@
 
 import json
 import re
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import Run, RunAside
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.dsn import describe_server
 from sherpa.db.migrations.files import list_files
-
-type Run = Callable[..., tuple[int, str, str]]
-type RunAside = Callable[..., Awaitable[tuple[int, str, str]]]
 
 FIRST, SECOND, *REST = [file.id for file in list_files()]
 

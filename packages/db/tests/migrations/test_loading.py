@@ -2,22 +2,18 @@
 
 import asyncio
 import os
-import subprocess
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from packages.db.tests.migrations.conftest import Start, WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.errors import BrokenMigrationError, IrreversibleError
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.loading import load
 from sherpa.db.migrations.migration import Irreversible
 from sherpa.db.migrations.runner import migrate, revert
-
-type WriteMigration = Callable[..., Path]
-type Start = Callable[..., subprocess.Popen[str]]
 
 FAULTS: list[tuple[dict[str, Any], str]] = [
     ({"forwards": "   "}, "forwards must be SQL"),

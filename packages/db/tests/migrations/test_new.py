@@ -9,13 +9,13 @@ import stat
 import subprocess
 import sys
 import threading
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from packages.db.tests.migrations.conftest import WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.errors import BrokenMigrationError, HistoryError, NamingError, UnwritableError
 from sherpa.db.migrations.files import VERSIONS, MigrationFile, list_files
@@ -24,8 +24,6 @@ from sherpa.db.migrations.proposals.new import LONGEST_NAME, write_migrations
 from sherpa.db.migrations.proposals.plan import Draft
 from sherpa.db.migrations.runner import migrate
 from sherpa.db.migrations.unfinished import MARK
-
-type WriteMigration = Callable[..., Path]
 
 RIVALS = 8
 ROOT = Path(__file__).parents[4]

@@ -4,12 +4,13 @@ import json
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import RunAside
 from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.history import read_history
@@ -30,7 +31,6 @@ sys.meta_path.insert(0, Interrupt())
 """
 
 type StartPython = Callable[..., subprocess.Popen[str]]
-type RunAside = Callable[..., Awaitable[tuple[int, str, str]]]
 
 
 @pytest.mark.parametrize(

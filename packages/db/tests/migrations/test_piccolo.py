@@ -2,20 +2,17 @@
 
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import RunAside, WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.runner import migrate, revert
 from sherpa.db.migrations.status import read_status
-
-type WriteMigration = Callable[..., Path]
-type RunAside = Callable[..., Awaitable[tuple[int, str, str]]]
 
 KNOWN = [file.id for file in list_files()]
 

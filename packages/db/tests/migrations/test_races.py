@@ -2,21 +2,18 @@
 
 import asyncio
 import re
-import subprocess
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import Start, WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
 from sherpa.db.migrations.checkpoints import Checkpoints
 from sherpa.db.migrations.runner import migrate
-
-type WriteMigration = Callable[..., Path]
-type Start = Callable[..., subprocess.Popen[str]]
 
 RUNNERS = 8
 IS_SOMEBODY_WAITING = """

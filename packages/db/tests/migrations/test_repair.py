@@ -3,22 +3,17 @@
 import asyncio
 import os
 import pty
-import subprocess
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import RunAside, Start, WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.errors import HistoryError
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.review.repair import propose_repairs, repair
 from sherpa.db.migrations.runner import migrate
-
-type Start = Callable[..., subprocess.Popen[str]]
-type RunAside = Callable[..., Awaitable[tuple[int, str, str]]]
-type WriteMigration = Callable[..., Path]
 
 FIRST, SECOND, *_ = list_files()
 SOURCES = "SELECT source FROM migration ORDER BY name"

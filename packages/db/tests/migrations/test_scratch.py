@@ -1,11 +1,9 @@
 """What is made in a scratch schema can be looked at as if it were real, and never remains."""
 
-import subprocess
-from collections.abc import Callable
-
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import Start
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.migrations.comparison.scratch import scratch_schema
@@ -29,8 +27,6 @@ MADE = """
 """
 SCRATCHES = "SELECT count(*) FROM pg_namespace WHERE nspname LIKE 'sherpa_scratch%'"
 HOMES = ["public", "other", '"Two Words"', '"say ""hi"""']
-
-type Start = Callable[..., subprocess.Popen[str]]
 
 
 @pytest.mark.parametrize("home", HOMES)

@@ -2,21 +2,19 @@
 
 import subprocess
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.migrations.errors import HistoryError
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.runner import migrate, revert
 from sherpa.db.migrations.status import read_status
-
-type WriteMigration = Callable[..., Path]
 
 IMPORTED = "import sys, sherpa.db.{module}; sys.exit('piccolo' in sys.modules)"
 

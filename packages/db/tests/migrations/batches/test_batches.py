@@ -1,18 +1,14 @@
 """Batches do each row once, whatever the key, go on after a failure, and refuse what they can't do safely."""
 
-from collections.abc import Awaitable, Callable
 from typing import Any
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.batches.conftest import Balances, FillAccounts, Walk
 from sherpa.db.migrations.batches import Batches
 from sherpa.db.migrations.errors import BrokenMigrationError, HistoryError
-from sherpa.db.migrations.events import Event, Progress
-
-type Walk = Callable[..., Awaitable[list[Event]]]
-type Balances = Callable[[], Awaitable[dict[int, int]]]
-type FillAccounts = Callable[[int], Awaitable[None]]
+from sherpa.db.migrations.events import Progress
 
 ADD_ONE = "UPDATE accounts SET balance = balance + 1 WHERE id BETWEEN $1 AND $2"
 WALKED = "SELECT done, count(*) FROM walked GROUP BY done ORDER BY done"

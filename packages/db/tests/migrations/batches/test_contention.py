@@ -8,6 +8,7 @@ from typing import Any
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.batches.conftest import FillAccounts
 from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.batches import Batches
 from sherpa.db.migrations.batches.contention import count_waiting
@@ -16,7 +17,6 @@ from sherpa.db.migrations.events import Blocked, Event, Progress
 from sherpa.db.migrations.session import open_session
 
 type Walk = Callable[..., Coroutine[Any, Any, list[Event]]]
-type FillAccounts = Callable[[int], Awaitable[None]]
 
 ADD_ONE = "UPDATE accounts SET balance = balance + 1 WHERE id BETWEEN $1 AND $2"
 ADD_1000 = "UPDATE accounts SET balance = balance + 1000 WHERE id = $1"

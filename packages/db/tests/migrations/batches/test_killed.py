@@ -6,27 +6,21 @@ import pty
 import signal
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.batches.conftest import Balances, FillAccounts, Walk, WriteBatches
+from packages.db.tests.migrations.conftest import Start
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.migrations.batches import Batches
 from sherpa.db.migrations.dry_run import dry_run
 from sherpa.db.migrations.errors import ConnectionFailedError, HistoryError, MigrationFailedError
-from sherpa.db.migrations.events import Event
 from sherpa.db.migrations.migration import Irreversible
 from sherpa.db.migrations.runner import migrate, revert
-
-type Balances = Callable[[], Awaitable[dict[int, int]]]
-type FillAccounts = Callable[[int], Awaitable[None]]
-type Start = Callable[..., subprocess.Popen[str]]
-type Walk = Callable[..., Awaitable[list[Event]]]
-type WriteBatches = Callable[..., Path]
 
 # The command itself, but for the folder that it takes the migrations from.
 COMMAND = """

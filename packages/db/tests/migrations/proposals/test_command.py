@@ -2,22 +2,17 @@
 
 import re
 import shutil
-import subprocess
-from collections.abc import Awaitable, Callable
 from pathlib import Path
 
 import asyncpg
 import pytest
 
+from packages.db.tests.migrations.conftest import Run, RunAside, Start
 from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.migrations.checkpoints import Checkpoints
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.loading import load
 from sherpa.db.migrations.unfinished import MARK
-
-type Run = Callable[..., tuple[int, str, str]]
-type RunAside = Callable[..., Awaitable[tuple[int, str, str]]]
-type Start = Callable[..., subprocess.Popen[str]]
 
 AWAY = "postgresql://u:hidden@127.0.0.1:1/x"
 
