@@ -112,6 +112,18 @@ def test_status_describes_each_process(checkout: Checkout) -> None:
     assert f"schema: {len(KNOWN)} applied (newest {KNOWN[-1]}), at head" in text.stdout
 
 
+def test_schema_of_another_branch_is_told(checkout: Checkout) -> None:
+    """What is applied and unknown to this code is no head: `status` names it, `doctor` says where to look."""
+    checkout.up("--no-api")
+    newer = "INSERT INTO migration (name, app_name, ran_on) VALUES ('999_newer', 'sherpa', now())"
+    checkout.inv("psql", "--command", newer)
+
+    status, doctor = checkout.inv("status").stdout, checkout.inv("doctor").stdout
+
+    assert f"{len(KNOWN) + 1} applied (newest 999_newer), 1 unknown to this code (999_newer)\n" in status
+    assert "schema: applied, and unknown to this code: 999_newer\n" in doctor
+
+
 def test_exit_codes_pass_on_what_failed(checkout: Checkout) -> None:
     """A wrong statement, a wrong command and a machine with something wrong on it end with 1."""
     checkout.up("--no-api")

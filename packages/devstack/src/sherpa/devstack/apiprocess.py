@@ -104,7 +104,10 @@ class ApiProcess:
                 raise self._failure("The API ended while it started")
             if time.monotonic() > deadline:
                 why = answer.detail or "no answer"
-                raise self._failure(f"The API is not ready after {START_SECONDS:.0f} s ({why})")
+                raise self._failure(
+                    f"The API is not ready after {START_SECONDS:.0f} s ({why}). Was it started with another "
+                    f"branch's code? Then `uv run inv down`, and `uv run inv up` again"
+                )
             time.sleep(POLL_SECONDS)
         return answer
 

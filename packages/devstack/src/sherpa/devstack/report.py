@@ -183,12 +183,9 @@ def _schema(migrations: Status | None) -> str:
     if migrations is None:
         return "unknown"
     head = migrations.applied_ids[-1] if migrations.applied_ids else "none"
-    pending = (
-        f"{len(migrations.pending)} pending ({', '.join(migrations.pending)})"
-        if migrations.pending
-        else "at head"
-    )
-    return f"{len(migrations.applied_ids)} applied (newest {head}), {pending}"
+    beside = {"pending": migrations.pending, "unknown to this code": migrations.missing}
+    told = [f"{len(ids)} {what} ({', '.join(ids)})" for what, ids in beside.items() if ids]
+    return ", ".join([f"{len(migrations.applied_ids)} applied (newest {head})", *(told or ["at head"])])
 
 
 def _summary(answer: Answer) -> str:

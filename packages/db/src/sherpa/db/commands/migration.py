@@ -25,7 +25,10 @@ def run(arguments: argparse.Namespace) -> int:
         say(f"Wrote {_shown(file.path)}")
     if drafts:
         say("It has what leads to the tables as declared, and back: read each statement.")
-    say("Next: put words and SQL where it says TODO, then `inv migrate`, `inv lint` and `inv test db`.")
+    say(
+        "Next: put words and SQL where it says TODO, then `inv lint`, `inv migrate`, `inv schema` and "
+        "`inv test db`; the table in docs/migrations.md wants a line."
+    )
     return WELL
 
 

@@ -48,7 +48,10 @@ def _server(stack: Stack, backend: Backend, answer: Answer) -> Iterator[Finding]
         yield failure(answer.service, f"runs, but doesn't serve ({answer.detail or answer.verdict})", UP)
     else:
         yield note(answer.service, f"does not run ({answer.detail or answer.verdict})", UP)
-    if answer.migrations and answer.migrations.pending:
+    if answer.migrations and answer.migrations.missing:
+        unknown = ", ".join(answer.migrations.missing)
+        yield warning("schema", f"applied, and unknown to this code: {unknown}", "uv run inv migrations")
+    elif answer.migrations and answer.migrations.pending:
         yield warning("schema", f"pending: {', '.join(answer.migrations.pending)}", "uv run inv migrate")
     elif answer.migrations:
         yield well("schema", f"{len(answer.migrations.applied)} migrations applied, none pending")
