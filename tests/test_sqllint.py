@@ -293,6 +293,17 @@ def test_report_names_place_recipe_and_exception(plant: Plant, capsys: pytest.Ca
     assert "-- squawk-ignore ban-drop-table -- the reason" in said
 
 
+def test_header_is_finished(plant: Plant, capsys: pytest.CaptureFixture[str]) -> None:
+    """A word of the template that is left in the header, which the runner lets pass, is a finding."""
+    text = MIGRATION.format(forwards=HARMLESS, backwards=HARMLESS)
+    folder = plant(f'"""Something.\n\nWhy: TODO\n"""\n{text}')
+
+    ended = main(folder, ROOT / CONFIG)
+
+    assert 1 == ended
+    assert f"{folder}/sherpa_001_planted.py:3: unfinished: Why: TODO\n" in capsys.readouterr().out
+
+
 def test_sql_made_at_import_points_to_its_name(plant: Plant) -> None:
     """SQL that stands nowhere as it is, being put together, is reported at the name that holds it."""
     text = MIGRATION.format(forwards="{TABLE}", backwards=HARMLESS).replace(

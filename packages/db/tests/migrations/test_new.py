@@ -18,7 +18,7 @@ import pytest
 from packages.db.tests.migrations.conftest import WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.errors import BrokenMigrationError, HistoryError, NamingError, UnwritableError
-from sherpa.db.migrations.files import VERSIONS, MigrationFile, list_files
+from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.loading import load
 from sherpa.db.migrations.proposals.new import LONGEST_NAME, write_migrations
 from sherpa.db.migrations.proposals.plan import Draft
@@ -227,9 +227,3 @@ async def test_written_files_pass_the_gates(folder: Path) -> None:
     ]
 
     assert [0, 0, 0] == [each.returncode for each in said], [each.stdout for each in said]
-
-
-@pytest.mark.parametrize("file", list_files(VERSIONS), ids=lambda file: file.id)
-def test_own_migrations_are_finished(file: MigrationFile) -> None:
-    """No migration of ours has a word of the template left in it."""
-    assert "TODO" not in file.path.read_text()
