@@ -122,7 +122,7 @@ def start_python(environment: dict[str, str], tmp_path: Path) -> Start:
 
 
 # The commands themselves, but for the folder that they take the migrations from.
-MIGRATE_FOLDER = """
+RUN_IN_FOLDER = """
 import functools, pathlib, sys
 from sherpa.db import cli
 from sherpa.db.commands import migrate, revert
@@ -136,7 +136,7 @@ sys.exit(cli.main(arguments or ["migrate"]))
 @pytest.fixture
 def start_folder(start_python: Start, folder: Path) -> Start:
     """Return a function that starts `python -m sherpa.db` on made-up migrations: `migrate` unless told."""
-    return partial(start_python, MIGRATE_FOLDER, str(folder))
+    return partial(start_python, RUN_IN_FOLDER, str(folder))
 
 
 @pytest.fixture

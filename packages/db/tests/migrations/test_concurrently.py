@@ -12,6 +12,7 @@ from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
 from sherpa.db.migrations.errors import BrokenMigrationError, IndexBusyError, MigrationFailedError
 from sherpa.db.migrations.events import Event, Notice
+from sherpa.db.migrations.execution import execution
 from sherpa.db.migrations.execution.concurrently import ConcurrentIndex, is_concurrent, read_index
 from sherpa.db.migrations.execution.insistence import Retries
 from sherpa.db.migrations.runner import migrate, revert
@@ -207,8 +208,10 @@ async def test_lock_that_is_late_leaves_no_index(
     write_migration: WriteMigration,
     empty_database_settings: DatabaseSettings,
     empty_connection: asyncpg.Connection,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """A build that waits too long for an older transaction is retried, and leaves nothing in the end."""
+    monkeypatch.setattr(execution, "LOCK_SECONDS", 0.2)  # what the removal afterwards waits for a lock
     await empty_connection.execute("CREATE TABLE t (x int)")
     write_migration("001_a", **_index(), lock_timeout_seconds=0.2)
     application = await asyncpg.connect(**connect_options(empty_database_settings, "till"))

@@ -13,29 +13,21 @@ import asyncpg
 import pytest
 
 from packages.db.tests.migrations.batches.conftest import Balances, FillAccounts, Walk, WriteBatches
-from packages.db.tests.migrations.conftest import Start
+from packages.db.tests.migrations.conftest import RUN_IN_FOLDER, Start
 from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import diff, snapshot
 from sherpa.db.migrations.batches import Batches
 from sherpa.db.migrations.dry_run import dry_run
 from sherpa.db.migrations.errors import ConnectionFailedError, HistoryError, MigrationFailedError
+from sherpa.db.migrations.events import Step
 from sherpa.db.migrations.migration import Irreversible
 from sherpa.db.migrations.runner import migrate, revert
 
-# The command itself, but for the folder that it takes the migrations from.
-COMMAND = """
-import functools, importlib, pathlib, sys
-from sherpa.db import cli
-name, folder = sys.argv[1:]
-command = importlib.import_module(f"sherpa.db.commands.{name}")
-setattr(command, name, functools.partial(getattr(command, name), folder=pathlib.Path(folder)))
-sys.exit(cli.main([name]))
-"""
-# Every batch sleeps, so that a kill always comes in the middle of one.
 END_RUNNER = """
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity
 WHERE datname = current_database() AND application_name = 'sherpa-migrate' AND pid <> pg_backend_pid()
 """
+# Every batch sleeps, so that a kill always comes in the middle of one.
 SLOW = "WITH slow AS MATERIALIZED (SELECT pg_sleep({seconds})) UPDATE accounts SET balance = balance {change}"
 SLOW += " FROM slow WHERE id BETWEEN $1 AND $2"
 
@@ -47,10 +39,9 @@ def slow(change: str, seconds: float = 0.02) -> Batches:
 
 
 async def test_killed_at_any_instant_each_row_is_done_once(
-    folder: Path,
     fill_accounts: FillAccounts,
     write_batches: WriteBatches,
-    start_python: Start,
+    start_folder: Start,
     empty_connection: asyncpg.Connection,
     balances: Balances,
 ) -> None:
@@ -61,7 +52,7 @@ async def test_killed_at_any_instant_each_row_is_done_once(
     kills = []
     for command, balance in (("migrate", 1), ("revert", 0)):
         killed = 0
-        while (code := await _run_a_while(start_python, command, folder, empty_connection)) != 0:
+        while (code := await _run_a_while(start_folder, command, empty_connection)) != 0:
             assert -signal.SIGKILL == code
             killed += 1
         kills.append(killed)
@@ -71,10 +62,10 @@ async def test_killed_at_any_instant_each_row_is_done_once(
     assert await empty_connection.fetchval("SELECT to_regclass('migration_progress')") is None
 
 
-async def _run_a_while(start: Start, command: str, folder: Path, connection: asyncpg.Connection) -> int:
+async def _run_a_while(start_folder: Start, command: str, connection: asyncpg.Connection) -> int:
     """Kill the command once it has done 11 rows more, unless it ends before; return how it ended."""
     before = await _count_done(connection)
-    runner = start(COMMAND, command, str(folder))
+    runner = start_folder(command)
     while runner.poll() is None:
         if await _count_done(connection) > before + 10:
             runner.send_signal(signal.SIGKILL)
@@ -86,7 +77,7 @@ async def _run_a_while(start: Start, command: str, folder: Path, connection: asy
 
 
 async def _count_done(connection: asyncpg.Connection) -> int:
-    """Return how many rows the checkpoint counts; after its end, more than any."""
+    """Return how many rows the checkpoint counts; 0 where there is none, or no longer."""
     try:
         return int(await connection.fetchval("SELECT sum(done) FROM migration_progress") or 0)
     except asyncpg.UndefinedTableError:
@@ -97,7 +88,7 @@ async def test_interrupted_run_goes_on(
     folder: Path,
     fill_accounts: FillAccounts,
     write_batches: WriteBatches,
-    start_python: Start,
+    start_folder: Start,
     empty_database_settings: DatabaseSettings,
     empty_connection: asyncpg.Connection,
     balances: Balances,
@@ -105,7 +96,7 @@ async def test_interrupted_run_goes_on(
     """Ctrl-C ends it within the batch, without a traceback; the next run does the rest."""
     await fill_accounts(30)
     write_batches("001_walk", slow("+ 1"))
-    runner = start_python(COMMAND, "migrate", str(folder))
+    runner = start_folder()
     while await _count_done(empty_connection) < 5:
         assert runner.poll() is None, runner.communicate()
         await asyncio.sleep(0.005)
@@ -130,10 +121,7 @@ async def test_broken_connection_says_how_to_go_on(
     """When the server ends the session in the middle, the error says that what is done stays; so it does."""
     await fill_accounts(30)
     write_batches("001_walk", slow("+ 1"))
-    migrating = asyncio.create_task(migrate(empty_database_settings, folder=folder))
-    while await _count_done(empty_connection) < 5:
-        assert not migrating.done(), migrating.result()
-        await asyncio.sleep(0.005)
+    migrating = await _begin(empty_database_settings, folder, empty_connection)
 
     await empty_connection.execute(END_RUNNER)
     with pytest.raises(ConnectionFailedError, match="what it did stays, and its next run goes on from there"):
@@ -141,6 +129,17 @@ async def test_broken_connection_says_how_to_go_on(
 
     await migrate(empty_database_settings, folder=folder)
     assert {1: 30} == await balances()
+
+
+async def _begin(
+    settings: DatabaseSettings, folder: Path, connection: asyncpg.Connection
+) -> asyncio.Task[tuple[Step, ...]]:
+    """Start migrating, and return when it has done five rows."""
+    migrating = asyncio.create_task(migrate(settings, folder=folder))
+    while await _count_done(connection) < 5:
+        assert not migrating.done(), migrating.result()
+        await asyncio.sleep(0.005)
+    return migrating
 
 
 async def test_reader_of_the_progress_stops_nothing(
@@ -153,10 +152,7 @@ async def test_reader_of_the_progress_stops_nothing(
     """A dump that holds the table of the progress only keeps it from being dropped, until the next time."""
     await fill_accounts(30)
     write_batches("001_walk", slow("+ 1"))
-    migrating = asyncio.create_task(migrate(empty_database_settings, folder=folder))
-    while await _count_done(empty_connection) < 5:
-        assert not migrating.done(), migrating.result()
-        await asyncio.sleep(0.005)
+    migrating = await _begin(empty_database_settings, folder, empty_connection)
 
     async with empty_connection.transaction():
         await empty_connection.execute("LOCK TABLE migration_progress IN ACCESS SHARE MODE")
@@ -280,7 +276,7 @@ async def test_terminal_shows_a_bar(
     await fill_accounts(30)
     write_batches("001_walk", slow("+ 1"), Irreversible("Nobody knows which were done."))
 
-    written = await asyncio.to_thread(_run_at_terminal, environment, tmp_path, "migrate", str(folder))
+    written = await asyncio.to_thread(_run_at_terminal, environment, tmp_path, str(folder), "migrate")
 
     bars, _, rest = written.partition("\n")
     assert bars.startswith("\r001_walk  ")
@@ -295,7 +291,7 @@ def _run_at_terminal(environment: dict[str, str], folder: Path, *arguments: str)
     controller, terminal = pty.openpty()
     with os.fdopen(controller, "rb", buffering=0) as screen:
         with os.fdopen(terminal, "wb") as output:
-            command = [sys.executable, "-c", COMMAND, *arguments]
+            command = [sys.executable, "-c", RUN_IN_FOLDER, *arguments]
             runner = subprocess.Popen(command, env=environment, cwd=folder, stdout=output)
         parts = []
         with suppress(OSError):  # how Linux says that the terminal was closed
