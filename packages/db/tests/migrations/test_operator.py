@@ -10,8 +10,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from packages.db.tests.migrations.conftest import RunAside
+from packages.db.tests.migrations.conftest import RunAside, WriteMigration
 from sherpa.config import DatabaseSettings
+from sherpa.db.migrations.errors import HistoryError
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.history import read_history
 from sherpa.db.migrations.runner import migrate
@@ -178,10 +179,26 @@ def test_sigterm_ends_a_job_in_the_background(
     assert err.startswith("Interrupted.")
 
 
-def test_hidden_files_are_none_of_ours(folder: Path, write_migration: Callable[..., Path]) -> None:
+def test_hidden_files_are_none_of_ours(folder: Path, write_migration: WriteMigration) -> None:
     """What editors and file managers leave in the folder is no migration, and no fault."""
     write_migration("001_a")
     for name in (".#sherpa_001_a.py", "._sherpa_001_a.py"):
         (folder / name).write_text("")
 
     assert ["001_a"] == [file.id for file in list_files(folder)]
+
+
+async def test_older_code_is_told_once(
+    folder: Path, write_migration: WriteMigration, empty_database_settings: DatabaseSettings
+) -> None:
+    """An older image meets several migrations that it doesn't know: one sentence names them all."""
+    paths = [write_migration(each) for each in ("001_a", "002_b", "003_c")]
+    await migrate(empty_database_settings, folder=folder)
+    for path in paths[1:]:
+        path.unlink()
+
+    with pytest.raises(HistoryError) as caught:
+        await migrate(empty_database_settings, folder=folder)
+
+    (told,) = str(caught.value).splitlines()
+    assert told.startswith("The database has 002_b, 003_c, which this code does not know.")

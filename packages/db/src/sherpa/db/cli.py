@@ -33,12 +33,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run one command (from `sys.argv` unless given) and return its exit code; faults are told on stderr."""
     try:
         arguments = parser().parse_args(argv)
-    except SystemExit as end:  # argparse has printed the help, or the fault
-        return WRONG_USE if end.code else WELL
-    try:
         # Only what this command needs is loaded: a run with nothing to do takes as long as its imports.
         command = importlib.import_module(f"sherpa.db.commands.{module_of(arguments)}")
         code: int = command.run(arguments)
+    except SystemExit as end:  # argparse has printed the help, or the fault
+        return WRONG_USE if end.code else WELL
     except (ConfigError, DatabaseError) as error:
         complain(error)
         return _code_of(error)

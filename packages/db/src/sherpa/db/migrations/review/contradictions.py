@@ -43,10 +43,11 @@ class Examination:
             )
 
     def _missing(self) -> Iterable[str]:
-        for migration_id in self.status.missing:
+        # One sentence for all: an older image meets whatever was released since.
+        if missing := ", ".join(self.status.missing):
             yield (
-                f"The database has {migration_id}, which this code does not know. Is the code older than the "
-                f"database? Then run the command from the newest code. Was the file deleted or renamed? "
+                f"The database has {missing}, which this code does not know. Is the code older than the "
+                f"database? Then run the command from the newest code. Was a file deleted or renamed? "
                 f"Then bring it back: what was applied is in the table `migration`, column `source`."
             )
 
