@@ -1,4 +1,4 @@
-"""Real processes against one database: racing, waiting, killed in the middle."""
+"""Real processes against one database: racing, waiting, interrupted (`test_kills` has kill -9)."""
 
 import asyncio
 import re
@@ -13,7 +13,6 @@ from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.events import ignore
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.lock import acquire_lock
-from sherpa.db.migrations.runner import migrate
 from sherpa.db.migrations.session import open_session
 
 SLOW = "CREATE TABLE begun (); SELECT pg_sleep(600)"
@@ -77,28 +76,6 @@ async def test_waiting_has_an_end(start: Start, empty_database_settings: Databas
         assert 1 == runner.returncode
         assert f"Another runner (pid {pid}, " in errors
         assert await holder.fetchval("SELECT to_regclass('migration')") is None
-
-
-async def test_killed_runner_leaves_before_or_after(
-    folder: Path,
-    write_migration: WriteMigration,
-    start_folder: Start,
-    empty_database_settings: DatabaseSettings,
-    empty_connection: asyncpg.Connection,
-) -> None:
-    """After kill -9 in the middle of a migration nothing of it remains, and the next run goes on at once."""
-    write_migration("001_a")
-    write_migration("002_b", forwards=SLOW)
-    runner = start_folder()
-    await _wait_until_asleep(runner, empty_connection)
-
-    runner.send_signal(signal.SIGKILL)
-    runner.communicate()
-    write_migration("002_b")
-    steps = await migrate(empty_database_settings, folder=folder, lock_wait_seconds=60)
-
-    assert ["002_b"] == [step.migration_id for step in steps]
-    assert await empty_connection.fetchval("SELECT to_regclass('begun')") is None
 
 
 async def test_interrupted_runner_rolls_back(

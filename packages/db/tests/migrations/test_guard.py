@@ -137,7 +137,7 @@ async def test_lock_let_go_between_statements_is_noticed(
     assert await empty_connection.fetchval("SELECT to_regclass('a')") is None
 
 
-async def test_concurrent_index_in_a_transaction_is_told_what_to_do(
+async def test_vacuum_in_a_transaction_is_told_what_to_do(
     folder: Path, write_migration: WriteMigration, empty_database_settings: DatabaseSettings
 ) -> None:
     """What can't run in a transaction fails with the one word that it needs."""

@@ -3,7 +3,7 @@
 import asyncio
 import subprocess
 import sys
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 
 import asyncpg
@@ -11,21 +11,18 @@ import pytest
 
 from packages.db.tests.migrations.conftest import WriteMigration
 from packages.db.tests.migrations.proposals.cases import CASES, Case
+from packages.db.tests.migrations.proposals.conftest import HOME, decide, read_actual, read_declared
 from sherpa.config import DatabaseSettings
-from sherpa.db.catalogue import Snapshot, snapshot
 from sherpa.db.migrations.comparison.drift import compare
-from sherpa.db.migrations.comparison.scratch import scratch_schema
 from sherpa.db.migrations.files import MigrationFile
 from sherpa.db.migrations.proposals.new import write_migrations
 from sherpa.db.migrations.proposals.plan import propose
 from sherpa.db.migrations.runner import migrate, revert
-from sherpa.db.migrations.unfinished import MARK
 from sherpa.devstack.sqllint.findings import lint
 from sherpa.devstack.sqllint.scripts import read_scripts
 
 ROOT = Path(__file__).parents[5]
 RUFF = [str(Path(sys.executable).with_name("ruff")), f"--config={ROOT / 'pyproject.toml'}"]
-HOME = "public"
 EACH = {name: case for cases in CASES.values() for name, case in cases.items()}
 
 
@@ -84,22 +81,3 @@ async def test_passes_every_gate(
 
     assert [(0, ""), (0, "")] == [(each.returncode, each.stdout) for each in ruff]
     assert [] == squawk
-
-
-async def read_declared(connection: asyncpg.Connection, declared: str) -> Snapshot:
-    """Return the schema that the SQL makes."""
-    async with scratch_schema(connection) as scratch:
-        await connection.execute(declared)
-        return await scratch.snapshot()
-
-
-async def read_actual(connection: asyncpg.Connection) -> Snapshot:
-    """Return the schema that is there, without the history."""
-    return (await snapshot(connection)).within(HOME).without({f"{HOME}.migration"})
-
-
-def decide(files: Iterable[MigrationFile]) -> None:
-    """Delete the lines that ask for a decision, as somebody who takes the whole proposal would."""
-    for file in files:
-        lines = file.path.read_text().splitlines(keepends=True)
-        file.path.write_text("".join(line for line in lines if not line.startswith(MARK)))

@@ -7,7 +7,7 @@ import pytest
 
 from packages.db.tests.migrations.conftest import WriteMigration
 from packages.db.tests.migrations.proposals.cases import COLUMNS, CONSTRAINTS, t
-from packages.db.tests.migrations.proposals.test_round_trip import HOME, decide, read_actual, read_declared
+from packages.db.tests.migrations.proposals.conftest import HOME, decide, read_actual, read_declared
 from sherpa.config import DatabaseSettings
 from sherpa.db.migrations.comparison.scratch import scratch_schema
 from sherpa.db.migrations.errors import MigrationFailedError
