@@ -14,6 +14,7 @@ from sherpa.db.migrations.comparison.scratch import scratch_schema
 from sherpa.db.migrations.errors import ScratchError
 from sherpa.db.migrations.runner import migrate
 from sherpa.db.migrations.session import open_session
+from sherpa.db.tables import Memberships
 
 INDEX = "CREATE INDEX idx_outbox_unprocessed ON public.outbox USING btree (created_at)"
 ORDER = "CREATE INDEX idx_billing_history_membership ON public.billing_history USING btree (membership_id, "
@@ -22,12 +23,29 @@ TRIGGER = (
     "CREATE TRIGGER echo BEFORE UPDATE ON public.outbox FOR EACH ROW"
     " EXECUTE FUNCTION suppress_redundant_updates_trigger()"
 )
+STANDING = (
+    "ALTER TABLE memberships ADD COLUMN level TEXT",
+    "CREATE FUNCTION level_is_tier() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN RETURN NEW; END $$",
+    "CREATE TRIGGER level_is_tier BEFORE INSERT ON memberships FOR EACH ROW EXECUTE FUNCTION level_is_tier()",
+)
 ONE_OF = "CHECK (((tier)::text = ANY (ARRAY[('free'::character varying)::text"
 MORE = ", ('monthly'::character varying)::text", ", ('annual'::character varying)::text"
 
 
 async def test_migrated_database_has_none(connection: asyncpg.Connection) -> None:
     """What the migrations make is what the tables declare."""
+    assert () == await find_drift(connection)
+
+
+async def test_what_a_release_leaves_standing_is_declared_as_sql(
+    connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A column that code has forgotten, and a trigger for its successor, are declared beside the class."""
+    await connection.execute(";".join(STANDING))
+    expected = [str(each).partition(":")[0] for each in await find_drift(connection)]
+    monkeypatch.setattr(Memberships, "ddl_indexes", (*Memberships.ddl_indexes, *STANDING))
+
+    assert ["memberships.level", "trigger level_is_tier", "function level_is_tier()"] == expected
     assert () == await find_drift(connection)
 
 
@@ -59,7 +77,7 @@ async def test_progress_of_a_data_migration_is_none(connection: asyncpg.Connecti
             "timestamp with time zone NOT NULL DEFAULT now()",
             "timestamp with time zone NOT NULL",
         ),
-        ("ALTER TABLE memberships ADD nickname text", "memberships.nickname", None, "text"),
+        ("ALTER TABLE memberships ADD motto text", "memberships.motto", None, "text"),
         ("ALTER TABLE billing_history DROP description", "billing_history.description", "text", None),
         ("CREATE TABLE audit (id serial PRIMARY KEY)", "audit", None, "table"),
         ("DROP TABLE billing_history", "billing_history", "table", None),

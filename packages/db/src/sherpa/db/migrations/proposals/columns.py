@@ -53,7 +53,10 @@ def drop_column(table: Table, column: Column, lookalikes: Sequence[str]) -> Iter
     leaves_empty = column.not_null and column.default is None and not _is_key(table, column)
     if leaves_empty:
         yield relax(table.name, column.name)
-    remark = f"Dangerous: no running code may name {column.name} any more, and its values are lost."
+    remark = (
+        f"Dangerous: no running code may name {column.name} any more, and its values are lost. In the "
+        f"release that forgets it, ddl_indexes of the class keeps it (docs/migration-recipes.md, Drop a column)."
+    )
     if lookalikes:
         remark += (
             f" Was it renamed to {' or '.join(lookalikes)}? Nobody can tell: if so, copy the values first."
