@@ -7,6 +7,7 @@ from pathlib import Path
 from sherpa.db.migrations.files import VERSIONS
 from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS
 
+# The first one that is given is called: `baseline` refuses `dry_run` beside it.
 _FLAGS_WITH_A_MODULE = ("baseline", "dry_run", "check", "repair")
 
 

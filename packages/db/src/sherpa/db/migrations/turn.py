@@ -34,6 +34,7 @@ class Turn:
         if not choose_pending(status, target):
             return status, ()
         await acquire_lock(self.connection, self.lock_wait_seconds, self.report)
+        # Once more: whoever had the lock before us may have applied them all.
         status = await self._read_checked("forwards", allow_out_of_order=allow_out_of_order)
         return status, self._load(choose_pending(status, target))
 

@@ -27,6 +27,7 @@ _RULES: Final = {
     "PRIMARY": ", adding-serial-primary-key-field",
     "FOREIGN": ", adding-foreign-key-constraint",
 }
+# An index knows nothing of it: a constraint that is made of one has to say it again.
 _DEFERRABLE: Final = re.compile(r" DEFERRABLE.*$")
 
 

@@ -61,6 +61,7 @@ def _compare(declared: Snapshot, actual: Snapshot, schema: str) -> Iterator[Chan
     dropped = {name: table for name, table in old.items() if name not in new}
     yield from create_tables(created)
     kept = [name for name in new if name in old]
+    # A foreign key may point at a key that comes with this very proposal: then it has to wait for that.
     keyed = {name for name in kept if new[name].keys.keys() - old[name].keys.keys()}
     for name in kept:
         yield from _change_table(old[name], new[name], keyed)

@@ -34,6 +34,7 @@ def readable(text: str) -> str:
 
 def joined_name(*parts: str) -> str:
     """Return a constraint's name made of others' names, as long as PostgreSQL permits."""
+    # Cut at the front: what tells the constraints of one table apart, the column, stands behind.
     return "_".join(re.sub(r"\W+", "_", part.strip('"')) for part in parts)[-_LONGEST_NAME:].lower()
 
 

@@ -13,6 +13,7 @@ from sherpa.db.migrations.proposals.types import hoist
 from sherpa.db.migrations.unfinished import MARK
 
 _LINE: Final = 110
+# Less than a line: quotes, an indent and a comma may come to it.
 _WIDTH: Final = 105
 _TEXT_WIDTH: Final = 80
 # Lines, but for those inside of quotes; a text worth breaking; a word of it, where '' is one character.
