@@ -96,6 +96,16 @@ async def test_quoted_names_are_no_drift(superuser: asyncpg.Connection, run_asid
     assert [0, 0] == [checked, adopted]
 
 
+async def test_server_of_another_kind_is_told(run_aside: RunAside, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PGTARGETSESSIONATTRS, which the driver heeds, is named when the server is not of that kind."""
+    monkeypatch.setenv("PGTARGETSESSIONATTRS", "standby")
+
+    code, _, err = await run_aside("migrations")
+
+    assert 1 == code
+    assert "is not what PGTARGETSESSIONATTRS in the environment asks for" in err
+
+
 @pytest.mark.parametrize("flag", ["--to", "--baseline"])
 async def test_empty_id_is_wrong_use(
     flag: str, run_aside: RunAside, empty_connection: asyncpg.Connection

@@ -35,6 +35,10 @@ def connect_error(error: Exception, server: str) -> DatabaseError | None:
             return DatabaseUnavailableError(
                 f"PostgreSQL at {server} accepts no connection now: {error.args[0]}."
             )
+        case asyncpg.TargetServerAttributeNotMatched():  # it may become so: a failover is under way
+            return DatabaseUnavailableError(
+                f"PostgreSQL at {server} is not what PGTARGETSESSIONATTRS in the environment asks for."
+            )
         case TimeoutError():
             return DatabaseUnavailableError(f"PostgreSQL at {server} did not answer in time.")
         case OSError():
@@ -49,7 +53,10 @@ def _refusal(error: Exception) -> str | None:
         case asyncpg.PostgresError(sqlstate=state) if state in _REFUSALS:
             return f"It refused the login: {error.args[0]}. {_REFUSALS[state]}"
         case asyncpg.PostgresError() if _POOLER_PARAMETER in str(error):
-            return f"A pooler refused: {error.args[0]}. Set DATABASE_STATEMENT_CACHE_SIZE=0 behind PgBouncer."
+            return (
+                f"A pooler refused: {error.args[0]}. Set DATABASE_STATEMENT_CACHE_SIZE=0 behind PgBouncer; "
+                f"migrations need PostgreSQL's own address."
+            )
         case asyncpg.ClientConfigurationError() | FileNotFoundError() | PermissionError():
             return f"The certificates to be trusted can't be read: {error}. {_TLS_ADVICE}"
         case ssl.SSLError() if not isinstance(error, _CUT_OFF):
