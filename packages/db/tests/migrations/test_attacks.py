@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import asyncpg
+import pytest
 
 from packages.db.tests.migrations.conftest import Start, WriteMigration
 from sherpa.config import DatabaseSettings
@@ -54,11 +55,14 @@ async def test_waiting_runner_says_for_whom(start: Start, empty_database_setting
     assert (0, "") == (runner.returncode, errors)
 
 
-async def test_holder_of_another_role_is_named(start: Start, superuser: asyncpg.Connection) -> None:
-    """What the server hides of another role's session is called unknown; what it shows is told."""
+@pytest.mark.parametrize("command", ["migrate", "migrate --dry-run", "migrate --baseline 001", "revert"])
+async def test_holder_of_another_role_is_named(
+    command: str, start: Start, superuser: asyncpg.Connection
+) -> None:
+    """Every command gives up in time; what the server hides of another role's session is called unknown."""
     await acquire_lock(superuser, 0, ignore)
-    runner = start("migrate", "--lock-wait", "0")
-    _, errors = await asyncio.to_thread(runner.communicate)
+    runner = start(*command.split(), "--lock-wait", "0")
+    _, errors = await asyncio.to_thread(runner.communicate, timeout=60)
 
     assert 1 == runner.returncode
     holder = f"pid {superuser.get_server_pid()}, host unknown, application sherpa-migrate"

@@ -5,6 +5,7 @@ import os
 import pty
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 from typing import IO
 
@@ -94,6 +95,28 @@ def test_missing_url_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
     assert (1, "") == (code, out)
     assert "DATABASE_URL" in err
     assert "STRIPE" not in err
+
+
+def test_dry_run_stops_at_the_target(run: Run) -> None:
+    """`--to` is the last one whose SQL is shown."""
+    code, out, _ = run("migrate", "--dry-run", "--to", ALL[1])
+
+    assert 0 == code
+    assert ALL[:2] == [line.split()[1] for line in out.splitlines() if line.endswith("(forwards)")]
+
+
+@pytest.mark.parametrize("command", ["migrate", "migrate --dry-run", "migrate --baseline 001"])
+def test_server_is_waited_for(
+    command: str, run: Run, free_port: Callable[[], int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With `--wait` a server that is away is waited for, which is told; in the end it says how long."""
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://ada:hidden@127.0.0.1:{free_port()}/stories")
+
+    code, out, err = run(*command.split(), "--wait", "0.2")
+
+    assert 1 == code
+    assert "Waiting for the server: " in out + err
+    assert "We waited 0.2 s." in err
 
 
 def test_secret_is_never_shown(

@@ -15,6 +15,8 @@ from sherpa.db.migrations.runner import migrate, revert
 from sherpa.db.migrations.status import read_status
 
 KNOWN = [file.id for file in list_files()]
+# Later ones may be code, which Piccolo doesn't run.
+OF_SQL = KNOWN[:5]
 
 
 class Piccolo:
@@ -82,15 +84,15 @@ async def test_we_see_what_piccolo_applied(
     piccolo: Piccolo, empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
 ) -> None:
     """What `piccolo migrations forwards` did is applied for us, is the same schema, and can be reverted."""
-    await migrate(empty_database_settings)
+    await migrate(empty_database_settings, to=OF_SQL[-1])
     expected = (await snapshot(empty_connection)).without({"public.migration"})
     await revert(empty_database_settings, everything=True)
 
-    piccolo("forwards", "sherpa")
+    piccolo("forwards", "sherpa", OF_SQL[-1])
 
-    assert (await read_status(empty_connection)).at_head
+    assert tuple(OF_SQL) == (await read_status(empty_connection)).applied_ids
     assert () == diff(expected, (await snapshot(empty_connection)).without({"public.migration"}))
-    assert KNOWN[::-1] == [
+    assert OF_SQL[::-1] == [
         each.migration_id for each in await revert(empty_database_settings, everything=True)
     ]
 
@@ -99,11 +101,11 @@ async def test_piccolo_reverts_what_we_applied(
     piccolo: Piccolo, empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
 ) -> None:
     """`piccolo migrations backwards` finds the newest of ours."""
-    await migrate(empty_database_settings)
+    await migrate(empty_database_settings, to=OF_SQL[-1])
 
-    piccolo("backwards", "sherpa", KNOWN[-1], "--auto_agree")
+    piccolo("backwards", "sherpa", OF_SQL[-1], "--auto_agree")
 
-    assert tuple(KNOWN[:-1]) == (await read_status(empty_connection)).applied_ids
+    assert tuple(OF_SQL[:-1]) == (await read_status(empty_connection)).applied_ids
 
 
 async def test_piccolos_history_table_stays(
@@ -160,7 +162,7 @@ async def test_piccolo_reads_what_was_mended(
     listing, forwards = piccolo("check"), piccolo("forwards", "sherpa")
 
     rows = [[cell.strip() for cell in line.split("|")] for line in listing.splitlines()[2:]]
-    assert (0, [[each, "True"] for each in KNOWN]) == (code, [[row[1], row[3]] for row in rows])
+    assert (0, ["True"] * len(KNOWN)) == (code, [ran for *_, ran in rows])
     assert "No migrations need to be run" in forwards
 
 

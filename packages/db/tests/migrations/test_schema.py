@@ -9,11 +9,15 @@ from sherpa.config import DatabaseSettings
 from sherpa.db.catalogue import Snapshot, diff, snapshot
 from sherpa.db.migrations.comparison.declared import find_drift
 from sherpa.db.migrations.files import list_files
+from sherpa.db.migrations.loading import load
+from sherpa.db.migrations.migration import Irreversible
 from sherpa.db.migrations.runner import migrate, revert
 
 SEED = Path(__file__).parent.parent / "data"
 HISTORY = {"public.migration"}
 ALL = [file.id for file in list_files()]
+# What has no way back says so, with the reason: loading it makes sure of that.
+REVERSIBLE = [file.id for file in list_files() if not isinstance(load(file).backwards, Irreversible)]
 
 
 async def test_first_migrations_equal_the_seed(
@@ -38,7 +42,7 @@ async def test_all_migrations_equal_the_tables(
     assert () == await find_drift(empty_connection)
 
 
-@pytest.mark.parametrize("migration_id", ALL)
+@pytest.mark.parametrize("migration_id", REVERSIBLE)
 async def test_there_and_back_changes_nothing(
     migration_id: str, empty_database_settings: DatabaseSettings, empty_connection: asyncpg.Connection
 ) -> None:
@@ -48,12 +52,11 @@ async def test_there_and_back_changes_nothing(
         await migrate(empty_database_settings, to=earlier[-1])
     before = await snapshot(empty_connection)
 
-    await migrate(empty_database_settings, to=migration_id)
-    applied = await snapshot(empty_connection)
-    await revert(empty_database_settings)
+    there = await migrate(empty_database_settings, to=migration_id)
+    back = await revert(empty_database_settings)
 
     assert () == diff(before, await snapshot(empty_connection))
-    assert () != diff(before, applied)
+    assert [migration_id] == [step.migration_id for step in there] == [step.migration_id for step in back]
 
 
 async def test_all_there_and_back_changes_nothing(

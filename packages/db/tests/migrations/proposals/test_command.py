@@ -23,9 +23,9 @@ import sherpa.db.tables as tables
 from piccolo.columns import Varchar
 
 class Memberships(tables.Memberships, tablename="memberships"):
-    nickname = Varchar(length=50, null=True, default=None)
+    motto = Varchar(length=50, null=True, default=None)
     ddl_indexes = (
-        *tables.Memberships.ddl_indexes, "CREATE INDEX by_nickname ON memberships (nickname)"
+        *tables.Memberships.ddl_indexes, "CREATE INDEX by_motto ON memberships (motto)"
     )
 tables.TABLES = tuple(Memberships if table is tables.Memberships else table for table in tables.TABLES)
 """
@@ -50,9 +50,9 @@ def migrated(copied: Path, run: Run) -> Path:
 
 def test_no_change_gives_a_template(migrated: Path, run: Run) -> None:
     """Where tables and database agree there is a file to be filled in, and its path is told."""
-    code, out, err = run("migration", "add", "nickname to memberships", "--folder", str(migrated))
+    code, out, err = run("migration", "add", "motto to memberships", "--folder", str(migrated))
 
-    path = migrated / f"sherpa_{NEXT}_add_nickname_to_memberships.py"
+    path = migrated / f"sherpa_{NEXT}_add_motto_to_memberships.py"
     assert (0, "") == (code, err)
     assert out.startswith("Nothing is proposed: the database has the tables as they are declared.\n")
     assert re.search(rf"^Wrote .*{path.name}$", out, re.MULTILINE)
@@ -62,22 +62,20 @@ def test_no_change_gives_a_template(migrated: Path, run: Run) -> None:
 
 def test_changed_tables_are_proposed(migrated: Path, start_python: Start) -> None:
     """A new column and its index are two files, ready to be applied, and taken back."""
-    process = start_python(EDITED + COMMAND, "migration", "nickname", "--folder", str(migrated))
+    process = start_python(EDITED + COMMAND, "migration", "motto", "--folder", str(migrated))
     out, err = process.communicate(timeout=60)
 
-    names = [f"{NEXT}_nickname", f"{len(OLDER) + 2:03}_nickname_indexes"]
+    names = [f"{NEXT}_motto", f"{len(OLDER) + 2:03}_motto_indexes"]
     column, index = (load(file) for file in list_files(migrated)[len(OLDER) :])
     assert (0, "") == (process.returncode, err)
     assert names == re.findall(r"^Wrote .*sherpa_(\w+)\.py$", out, re.MULTILINE)
-    assert "ALTER TABLE memberships ADD COLUMN nickname VARCHAR(50);" in str(column.forwards)
-    assert (
-        "CREATE INDEX CONCURRENTLY IF NOT EXISTS by_nickname ON memberships (nickname)",
-    ) == index.forwards
+    assert "ALTER TABLE memberships ADD COLUMN motto VARCHAR(50);" in str(column.forwards)
+    assert ("CREATE INDEX CONCURRENTLY IF NOT EXISTS by_motto ON memberships (motto)",) == index.forwards
 
 
 def test_pending_migrations_come_first(copied: Path, run: Run) -> None:
     """On a database that isn't at head nothing is written: what is pending would be proposed once more."""
-    code, out, err = run("migration", "nickname", "--folder", str(copied))
+    code, out, err = run("migration", "motto", "--folder", str(copied))
 
     assert (3, "") == (code, out)
     assert "Pending in" in err
@@ -102,14 +100,14 @@ def test_without_a_database_there_is_a_template(
     if url is not None:
         monkeypatch.setenv("DATABASE_URL", url)
 
-    code, out, err = run("migration", "nickname", "--folder", str(copied))
+    code, out, err = run("migration", "motto", "--folder", str(copied))
 
     assert 0 == code
     assert "Wrote " in out
     assert "Nothing is proposed, for the database could not be asked." in err
     assert fact in err
     assert "hidden" not in err
-    assert f"{NEXT}_nickname" == list_files(copied)[-1].id
+    assert f"{NEXT}_motto" == list_files(copied)[-1].id
 
 
 @pytest.mark.parametrize("words", [[""], ["?!"], ["x" * 200], ["имя"], ["foundation"], []])
@@ -141,10 +139,10 @@ def test_unwritable_place_is_told(folder: Path, run: Run, monkeypatch: pytest.Mo
     blocked = folder / "file"
     blocked.write_text("")
 
-    code, out, err = run("migration", "nickname", "--folder", str(blocked))
+    code, out, err = run("migration", "motto", "--folder", str(blocked))
 
     assert (1, "") == (code, out)
-    assert f"{blocked}/sherpa_001_nickname.py can't be written: Not a directory." in err
+    assert f"{blocked}/sherpa_001_motto.py can't be written: Not a directory." in err
     assert "checkout" in err
 
 
@@ -154,7 +152,7 @@ async def test_progress_of_a_data_migration_is_not_proposed(
     """The table in which a data migration keeps its place stays out of every proposal."""
     await Checkpoints("009_fill", "forwards").begin(empty_connection, "UPDATE t", 1, "1")
 
-    _, out, _ = await run_aside("migration", "nickname", "--folder", str(migrated))
+    _, out, _ = await run_aside("migration", "motto", "--folder", str(migrated))
 
     assert out.startswith("Nothing is proposed: the database has the tables as they are declared.\n")
 
@@ -165,6 +163,6 @@ async def test_asking_leaves_no_trace(
     """The database is the same afterwards: the declared tables are built in a schema that is rolled back."""
     before = await snapshot(empty_connection)
 
-    await run_aside("migration", "nickname", "--folder", str(migrated))
+    await run_aside("migration", "motto", "--folder", str(migrated))
 
     assert () == diff(before, await snapshot(empty_connection))
