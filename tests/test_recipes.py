@@ -18,6 +18,7 @@ ROOT = Path(__file__).parents[1]
 
 def _page() -> ModuleType:
     """Import what the tests of sherpa.db read the page with."""
+    # By its path: pytest gives a conftest its name only where that one's folder is collected, too.
     path = ROOT / "packages/db/tests/migrations/recipes/conftest.py"
     spec = importlib.util.spec_from_file_location("recipes_page", path)
     assert spec
@@ -32,8 +33,6 @@ STEPS = [
     for recipe in _page().RECIPES
     for number, step in enumerate(recipe.migrations, 1)
 ]
-
-
 EXAMPLES = re.findall(
     r"^```python\n(.*?)^```$",
     (ROOT / "docs/migrations.md").read_text(encoding="utf-8"),
