@@ -195,6 +195,12 @@ CONSTRAINTS: Final = {
     "check_instead_of_unique": Case(
         t("CONSTRAINT k UNIQUE (size)"), t("CONSTRAINT k CHECK (size > 0)"), PROVED
     ),
+    "all_at_once": Case(
+        f"{PARENT} {t()}",
+        f"""{PARENT} {t("UNIQUE (size)", "CHECK (size > 0)", size="INTEGER NOT NULL")}
+        ALTER TABLE t ADD FOREIGN KEY (parent_id) REFERENCES parent""",
+        BUILT,
+    ),
     "wider_primary_key": Case(
         "CREATE TABLE t (id UUID, name VARCHAR(20), CONSTRAINT t_pkey PRIMARY KEY (id))",
         "CREATE TABLE t (id UUID, name VARCHAR(20), CONSTRAINT t_pkey PRIMARY KEY (id, name))",

@@ -69,3 +69,14 @@ async def test_instants_are_instants(empty_connection: asyncpg.Connection) -> No
 
     assert {"column_with_unknown_function", "checked_wider_varchar", "wider_varchar"} <= {*tried}
     assert [] == [line for line in told if line.startswith(("rewriting", "verifying"))]
+
+
+async def test_nobody_waits_while_rows_are_read(empty_connection: asyncpg.Connection) -> None:
+    """A lock that others wait for would be kept to the end of the file: what reads comes before it."""
+    case = CONSTRAINTS["all_at_once"]
+    there = await read_declared(empty_connection, case.there)
+    drafts = propose(await read_declared(empty_connection, case.declared), there, HOME)
+
+    reads = ["VALIDATE" in statement for statement in drafts[-1].forwards]
+
+    assert [True] * 3 + [False] * 3 == reads

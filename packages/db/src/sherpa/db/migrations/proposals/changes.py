@@ -9,19 +9,21 @@ from sherpa.db.migrations.unfinished import MARK
 
 
 class Phase(IntEnum):
-    """When a change is due: each phase is a file of its own, since each needs the one before to be committed.
+    """When a change is due: each suffix is a file of its own, which needs the one before to be committed.
 
     What permits more comes first, what permits less last: code of the release before and of the one after run
-    side by side in between. A reference (REFER, PROVE) may need a key that VALIDATE made.
+    side by side in between. A reference (REFER, PROVE) may need a key that SETTLE made.
+    VALIDATE and SETTLE share a file: what reads rows comes first, before any lock that others wait for.
     """
 
     EXPAND = 0
     INDEX = 1
     REQUIRE = 2
     VALIDATE = 3
-    REFER = 4
-    PROVE = 5
-    CONTRACT = 6
+    SETTLE = 4
+    REFER = 5
+    PROVE = 6
+    CONTRACT = 7
 
     @property
     def transaction(self) -> bool:
@@ -39,6 +41,7 @@ _SUFFIXES: Final = {
     Phase.INDEX: "_indexes",
     Phase.REQUIRE: "_required",
     Phase.VALIDATE: "_validated",
+    Phase.SETTLE: "_validated",
     Phase.REFER: "_referring",
     Phase.PROVE: "_proved",
     Phase.CONTRACT: "_removed",

@@ -55,7 +55,8 @@ def drop_column(table: Table, column: Column, lookalikes: Sequence[str]) -> Iter
         yield relax(table.name, column.name)
     remark = (
         f"Dangerous: no running code may name {column.name} any more, and its values are lost. In the "
-        f"release that forgets it, ddl_indexes of the class keeps it (docs/migration-recipes.md, Drop a column)."
+        f"release that forgets it, ddl_indexes of the class keeps it (docs/migration-recipes.md, Drop a "
+        f"column)."
     )
     if lookalikes:
         remark += (
@@ -92,15 +93,16 @@ def require(table: str, column: str, phase: Phase) -> Iterator[Change]:
     check = f"ALTER TABLE {table} ADD CONSTRAINT {name} CHECK ({column} IS NOT NULL) NOT VALID"
     drop = f"ALTER TABLE {table} DROP CONSTRAINT {name}"
     yield Change(phase, [undecided(check, _require_first(column, phase))], [drop], instant(table))
+    proof = f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}"
+    yield Change(Phase.VALIDATE, [proof], [], reading(table))
     yield Change(
-        Phase.VALIDATE,
+        Phase.SETTLE,
         [
-            f"ALTER TABLE {table} VALIDATE CONSTRAINT {name}",
             f"ALTER TABLE {table} ALTER COLUMN {column} SET NOT NULL",
             excused(drop, "ban-drop-constraint", "the column itself says so now"),
         ],
         [f"ALTER TABLE {table} ALTER COLUMN {column} DROP NOT NULL", check],
-        f"{reading(table)} Then {instant(table)}",
+        instant(table),
     )
 
 

@@ -20,7 +20,7 @@ def change_comments(old: Table, new: Table) -> Iterator[Change]:
     for target in sorted(old.comments.keys() | new.comments.keys()):
         before, after = old.comments.get(target), new.comments.get(target)
         if before != after:
-            phase = Phase.VALIDATE if before is None and not target.startswith("table ") else Phase.EXPAND
+            phase = Phase.SETTLE if before is None and not target.startswith("table ") else Phase.EXPAND
             yield Change(
                 phase,
                 [_statement(target, after)],

@@ -125,7 +125,7 @@ def _add_key(table: Table, name: str, replaced: str | None) -> Iterator[Change]:
     if replaced is not None:
         forwards.insert(0, drop_statement(table.name, name, "the new one follows at once"))
         back.append(_restore(table.name, name, replaced))
-    yield Change(Phase.VALIDATE, forwards, back, instant(table.name))
+    yield Change(Phase.SETTLE, forwards, back, instant(table.name))
 
 
 def _restore(table: str, name: str, definition: str) -> str:

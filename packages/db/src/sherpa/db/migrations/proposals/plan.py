@@ -41,11 +41,12 @@ def propose(declared: Snapshot, actual: Snapshot, schema: str = "public") -> tup
     None where the two agree. A column's place among its neighbours is not compared: PostgreSQL can't move it.
     """
     changes = sorted(_compare(declared, actual, schema), key=lambda change: change.phase)
-    drafts = [_draft(phase, list(group)) for phase, group in groupby(changes, lambda change: change.phase)]
-    return tuple(drafts)
+    files = groupby(changes, lambda change: change.phase.suffix)
+    return tuple(_draft(list(group)) for _, group in files)
 
 
-def _draft(phase: Phase, changes: list[Change]) -> Draft:
+def _draft(changes: list[Change]) -> Draft:
+    phase = changes[0].phase
     return Draft(
         phase.suffix,
         phase.transaction,
