@@ -14,6 +14,8 @@ import pytest
 from sherpa.config import DatabaseSettings
 from sherpa.db.engine import Database
 from sherpa.db.errors import DatabaseRefusedError
+from sherpa.db.migrations.errors import ConnectionFailedError
+from sherpa.db.migrations.runner import migrate
 from sherpa.db.transaction import Transaction
 from sherpa.devstack import processes
 from sherpa.devstack.embedded.account import current_account
@@ -95,3 +97,13 @@ async def test_statement_cache_is_refused_with_advice(bouncer: DatabaseSettings)
     """With a statement cache, opening fails at once and says which variable to set."""
     with pytest.raises(DatabaseRefusedError, match="Set DATABASE_STATEMENT_CACHE_SIZE=0 behind PgBouncer"):
         await Database(replace(bouncer, statement_cache_size=100), application_name="bounced").open()
+
+
+async def test_migrations_refuse_a_pooler(bouncer: DatabaseSettings) -> None:
+    """Migrating is refused before anything is set: lock and settings would stay on the pooler's session."""
+    with pytest.raises(ConnectionFailedError, match="Let DATABASE_URL point at PostgreSQL itself"):
+        await migrate(bouncer)
+
+    async with Database(bouncer, application_name="bounced") as database, database.connection() as connection:
+        found = await connection.fetchval("SELECT current_setting('lock_timeout')")
+    assert "0" == found

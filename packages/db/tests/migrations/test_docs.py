@@ -15,7 +15,7 @@ from sherpa.config import DatabaseSettings
 from sherpa.db import exitcodes
 from sherpa.db.arguments import parser
 from sherpa.db.catalogue import diff, snapshot
-from sherpa.db.migrations.execution.failure import _ADVICE
+from sherpa.db.migrations.failure import _ADVICE
 from sherpa.db.migrations.files import VERSIONS, list_files
 from sherpa.db.migrations.review.listing import State
 from sherpa.db.migrations.runner import migrate, revert

@@ -41,7 +41,7 @@ def connect_options(
 
 def transaction_settings(settings: DatabaseSettings) -> str:
     """Return the statement that begins every transaction where the session could not be set up; else ""."""
-    if not _is_behind_pooler(settings):
+    if not is_behind_pooler(settings):
         return ""
     return f"SET LOCAL idle_in_transaction_session_timeout = '{IDLE_IN_TRANSACTION_LIMIT}'"
 
@@ -52,9 +52,15 @@ def describe_server(settings: DatabaseSettings) -> str:
     return f"{url.host}:{url.port}/{url.database}"
 
 
+def is_behind_pooler(settings: DatabaseSettings) -> bool:
+    """Tell whether these are settings for a pooler that hands out another session for each transaction."""
+    # There prepared statements must be off, and hardly anyone has a reason to switch them off elsewhere.
+    return settings.statement_cache_size == 0
+
+
 def _session_settings(settings: DatabaseSettings, application_name: str) -> dict[str, str]:
     tracked = {"application_name": application_name, "TimeZone": "UTC"}
-    if _is_behind_pooler(settings):
+    if is_behind_pooler(settings):
         # PgBouncer refuses a connection that asks for a parameter which it does not track.
         return tracked
     return {
@@ -63,8 +69,3 @@ def _session_settings(settings: DatabaseSettings, application_name: str) -> dict
         # A statement whose client has gone is ended within seconds instead of running to its end.
         "client_connection_check_interval": "2s",
     }
-
-
-def _is_behind_pooler(settings: DatabaseSettings) -> bool:
-    # There prepared statements must be off, and hardly anyone has a reason to switch them off elsewhere.
-    return settings.statement_cache_size == 0

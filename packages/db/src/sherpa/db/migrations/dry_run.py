@@ -26,10 +26,10 @@ from sherpa.db.migrations.errors import (
 from sherpa.db.migrations.events import Notice, Report, ignore
 from sherpa.db.migrations.execution.blocking import Watcher
 from sherpa.db.migrations.execution.execution import limits_of, run_in_transaction, way_of
-from sherpa.db.migrations.execution.failure import explain
 from sherpa.db.migrations.execution.guard import enter, require_same_transaction
 from sherpa.db.migrations.execution.insistence import Insistence, Retries
 from sherpa.db.migrations.execution.literals import fill_in
+from sherpa.db.migrations.failure import explain, is_lost
 from sherpa.db.migrations.files import VERSIONS, list_files
 from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS
 from sherpa.db.migrations.migration import Migration, Run
@@ -160,6 +160,8 @@ class _Rehearsal:
         except MigrationError:
             raise
         except Exception as error:
+            if is_lost(self._connection, error):
+                raise
             raise self._explain(migration, error) from error
 
     def _explain(self, migration: Migration, error: Exception) -> MigrationFailedError:

@@ -40,7 +40,10 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Blocker:
-    """A session that holds what a migration waits for, as far as the server tells us; `since` is UTC."""
+    """A session that holds what a migration waits for, as far as the server tells us; `since` is UTC.
+
+    A prepared transaction has no session: its `pid` is 0, and its `state` names it.
+    """
 
     pid: int
     host: str
@@ -50,6 +53,8 @@ class Blocker:
     since: datetime | None
 
     def __str__(self) -> str:
+        if not self.pid:
+            return self.state
         since = f" since {self.since:%H:%M:%S} UTC" if self.since else ""
         return (
             f"pid {self.pid}, host {self.host}, application {self.application}, user {self.user}, "

@@ -10,10 +10,11 @@ from asyncpg.transaction import Transaction
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.connecting import connect_error
-from sherpa.db.dsn import connect_options, describe_server
+from sherpa.db.dsn import connect_options, describe_server, is_behind_pooler
 from sherpa.db.errors import DatabaseUnavailableError
 from sherpa.db.migrations.errors import ConnectionFailedError, MigrationError
 from sherpa.db.migrations.events import Notice, Report, ServerAway, ignore
+from sherpa.db.migrations.failure import DRIVER_ERRORS, explain, is_lost
 from sherpa.db.migrations.pauses import pauses
 
 APPLICATION_NAME = "sherpa-migrate"
@@ -24,6 +25,12 @@ LOCK_SECONDS = 5.0
 # After a kill -9 the server notices within this time, ends the statement and frees our lock; without it, only
 # when the statement ends by itself.
 _CHECK_INTERVAL = "500ms"
+# What the role or the database sets for an application could end a migration halfway.
+_OURS = f"""
+SET lock_timeout = '{LOCK_SECONDS}s'; SET statement_timeout = 0; SET idle_session_timeout = 0;
+SET default_transaction_isolation = 'read committed'; SET quote_all_identifiers = off;
+"""
+_HAS_TRANSACTION_TIMEOUT = 17
 # A machine that dies takes no leave, and by itself TCP waits two hours before it counts as gone.
 _NOTICE_DEAD_CLIENTS = """
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
@@ -53,13 +60,14 @@ async def open_session(
 
     connection.add_log_listener(tell)
     try:
+        await _refuse_pooler(connection, settings)
         await _prepare(connection)
         yield connection
-    except (asyncpg.PostgresError, asyncpg.InterfaceError) as error:
+    except DRIVER_ERRORS as error:
         raise _explain(connection, describe_server(settings), error) from error
     finally:
         connection.remove_log_listener(tell)
-        with suppress(TimeoutError):  # it is ended all the same
+        with suppress(*DRIVER_ERRORS, OSError):  # it is ended all the same
             await connection.close(timeout=CLOSE_SECONDS)
 
 
@@ -99,12 +107,25 @@ async def _connect(settings: DatabaseSettings, server: str) -> asyncpg.Connectio
 
 
 def _explain(connection: asyncpg.Connection, server: str, error: Exception) -> MigrationError:
-    if connection.is_closed():
+    if is_lost(connection, error):
         return ConnectionFailedError(
             f"The connection to PostgreSQL at {server} ended ({error}). No migration was under way: "
             f"run the command again."
         )
-    return MigrationError(f"PostgreSQL at {server} refused: {error}")
+    reason, advice = explain(error, "Mend that, then run the command again.")
+    return MigrationError(f"PostgreSQL at {server} refused: {reason}\n{advice}")
+
+
+async def _refuse_pooler(connection: asyncpg.Connection, settings: DatabaseSettings) -> None:
+    """Refuse before anything is set: settings, and the lock, would stay on a session that others get next."""
+    if not is_behind_pooler(settings):
+        return
+    # A pooler gives its clients numbers of its own.
+    if await connection.fetchval("SELECT pg_backend_pid()") != connection.get_server_pid():
+        raise ConnectionFailedError(
+            f"Behind {describe_server(settings)} is a pooler, which may give our session to others. "
+            f"Let DATABASE_URL point at PostgreSQL itself for this command."
+        )
 
 
 async def _prepare(connection: asyncpg.Connection) -> None:
@@ -113,9 +134,9 @@ async def _prepare(connection: asyncpg.Connection) -> None:
         raise ConnectionFailedError(
             f"The server is PostgreSQL {version.major}; the migrations need {OLDEST_SERVER} or newer."
         )
-    await connection.execute(
-        f"SET lock_timeout = '{LOCK_SECONDS}s'; SET statement_timeout = 0; {_NOTICE_DEAD_CLIENTS}"
-    )
+    await connection.execute(_OURS + _NOTICE_DEAD_CLIENTS)
+    if version.major >= _HAS_TRANSACTION_TIMEOUT:
+        await connection.execute("SET transaction_timeout = 0")
     with suppress(asyncpg.InvalidParameterValueError):  # a server on Windows cannot watch its clients
         await connection.execute(f"SET client_connection_check_interval = '{_CHECK_INTERVAL}'")
 
@@ -151,5 +172,5 @@ async def _roll_back(connection: asyncpg.Connection, block: Transaction) -> None
     try:
         async with asyncio.timeout(CLOSE_SECONDS):
             await block.rollback()
-    except (TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+    except (*DRIVER_ERRORS, OSError):
         connection.terminate()  # the server rolls back what has lost its client

@@ -14,9 +14,10 @@ WHERE pg_backend_pid() = ANY (pg_blocking_pids(pid))
 """
 _AT_WORK: Final = """
 FROM (SELECT DISTINCT pid FROM pg_locks
-      WHERE relation = to_regclass($1) AND granted AND pid <> pg_backend_pid()) AS l
+      WHERE relation = to_regclass($1) AND granted AND pid IS DISTINCT FROM pg_backend_pid()) AS l
 LEFT JOIN pg_stat_activity AS a ON a.pid = l.pid
-ORDER BY a.xact_start LIMIT 1
+-- A prepared transaction has no pid, and is in nobody's hands.
+ORDER BY l.pid IS NOT NULL, a.xact_start LIMIT 1
 """
 _OLDEST: Final = f"SELECT l.pid, {SESSION_COLUMNS} {_AT_WORK}"
 

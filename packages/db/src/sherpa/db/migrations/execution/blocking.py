@@ -13,6 +13,7 @@ import asyncpg
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
 from sherpa.db.migrations.events import Blocked, Blocker, Report
+from sherpa.db.migrations.failure import DRIVER_ERRORS
 from sherpa.db.migrations.lock import HOST
 
 # Long enough that most migrations never cost a second session, short enough to name who is in the way before
@@ -21,13 +22,18 @@ PATIENCE_SECONDS = 1.0
 # A server that hangs must not keep us.
 _ANSWER_SECONDS = 5.0
 
-# What pg_stat_activity hides of other roles' sessions is NULL; a prepared transaction blocks as pid 0.
+# A prepared transaction has no session, and blocks as pid 0: where there are several, it is one of them.
+_PREPARED = """
+  (SELECT string_agg(quote_literal(gid), ' or ' ORDER BY prepared)
+   FROM pg_prepared_xacts WHERE database = current_database())"""
+# What pg_stat_activity hides of other roles' sessions is NULL.
 SESSION_COLUMNS = f"""
   {HOST} AS host,
   coalesce(nullif(a.application_name, ''), a.backend_type, 'unnamed') AS application,
   coalesce(a.usename::text, 'none') AS user,
   coalesce(a.state, 'state unknown') AS state,
-  coalesce(a.xact_start, a.state_change) AT TIME ZONE 'UTC' AS since
+  coalesce(a.xact_start, a.state_change) AT TIME ZONE 'UTC' AS since,
+  {_PREPARED} AS prepared
 """
 _BLOCKERS = """
 FROM (SELECT DISTINCT unnest(pg_blocking_pids($1)) AS pid) AS b
@@ -63,7 +69,7 @@ class Watcher:
 
     async def __aexit__(self, *_: object) -> None:
         if self._connection is not None:
-            with suppress(TimeoutError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+            with suppress(*DRIVER_ERRORS, OSError):
                 await self._connection.close(timeout=_ANSWER_SECONDS)
 
     @asynccontextmanager
@@ -96,7 +102,7 @@ class Watcher:
             async with asyncio.timeout(_ANSWER_SECONDS):
                 connection = self._connection or await self._connect()
                 rows = await connection.fetch(_BLOCKED, self._pid)
-        except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError):
+        except (*DRIVER_ERRORS, OSError):
             self._is_blind = True
             return None
         if not rows:
@@ -110,15 +116,11 @@ class Watcher:
 
 
 def read_session(row: asyncpg.Record) -> Blocker:
-    """Return the session that a row with `pid` and SESSION_COLUMNS describes."""
-    return Blocker(
-        row["pid"],
-        row["host"],
-        row["application"],
-        row["user"],
-        row["state"] if row["pid"] else "a prepared transaction, see pg_prepared_xacts",
-        row["since"],
+    """Return the session, or prepared transaction, that a row with `pid` and SESSION_COLUMNS describes."""
+    state = (
+        row["state"] if row["pid"] else f"the prepared transaction {row['prepared']} (see ROLLBACK PREPARED)"
     )
+    return Blocker(row["pid"] or 0, row["host"], row["application"], row["user"], state, row["since"])
 
 
 async def _happens(event: asyncio.Event, within_seconds: float) -> bool:

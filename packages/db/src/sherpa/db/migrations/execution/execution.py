@@ -29,7 +29,6 @@ from sherpa.db.migrations.execution.concurrently import (
     remove_invalid,
     require_valid,
 )
-from sherpa.db.migrations.execution.failure import explain, point_at
 from sherpa.db.migrations.execution.guard import (
     Limits,
     enter,
@@ -37,6 +36,7 @@ from sherpa.db.migrations.execution.guard import (
     require_same_transaction,
 )
 from sherpa.db.migrations.execution.insistence import Insistence
+from sherpa.db.migrations.failure import explain, is_lost, point_at
 from sherpa.db.migrations.history import forget, record
 from sherpa.db.migrations.migration import Irreversible, Loaded, Migration, Run, Way
 from sherpa.db.migrations.session import LOCK_SECONDS, transaction
@@ -105,7 +105,7 @@ class Execution:
             await self._insistence.run(step, migration.id, limits.lock_seconds)
         except asyncpg.PostgresError as error:
             point_at(error, statement)
-            if index is not None and not self._connection.is_closed():
+            if index is not None and not is_lost(self._connection, error):
                 await self._clean_up(index, error)
             raise
 
@@ -135,10 +135,11 @@ class Execution:
             await forget(self._connection, loaded.migration.id)
 
     def _explain(self, migration: Migration, direction: Direction, error: Exception) -> MigrationError:
-        if self._connection.is_closed():
-            certain = "It is applied whole or not at all:" if migration.transaction else _RESUMABLE
+        if is_lost(self._connection, error):
+            certain = "It is done whole or not at all." if migration.transaction else _RESUMABLE
             return ConnectionFailedError(
-                f"The connection broke while {migration.id} ran {direction}. {certain} run the command again."
+                f"The connection broke while {migration.id} ran {direction} ({error}). {certain} "
+                f"Run the command again."
             )
         remains = ROLLED_BACK if migration.transaction else _RESUMABLE
         return MigrationFailedError(migration.id, direction, *explain(error), remains)

@@ -77,4 +77,7 @@ async def _propose(connection: asyncpg.Connection, files: Sequence[MigrationFile
     if not wanted:
         return ()
     recorded = await read_sources(connection, [file.id for file in wanted])
-    return tuple(Repair(file.id, recorded[file.id], file.read_source()) for file in wanted)
+    # What was reverted in between is recorded no more.
+    return tuple(
+        Repair(file.id, recorded[file.id], file.read_source()) for file in wanted if file.id in recorded
+    )

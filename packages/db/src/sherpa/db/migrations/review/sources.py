@@ -25,7 +25,8 @@ async def find_edited(
     if not differing:
         return ()
     recorded = await read_sources(connection, differing)
-    return tuple(each for each, source in differing.items() if not is_same(recorded[each], source))
+    # What was reverted in between is recorded no more.
+    return tuple(each for each, source in differing.items() if not is_same(recorded.get(each), source))
 
 
 def find_absent(applied: Sequence[Record], files: Sequence[MigrationFile]) -> tuple[MigrationFile, ...]:
