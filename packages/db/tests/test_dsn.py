@@ -30,7 +30,7 @@ def test_options_say_where_and_who() -> None:
             "application_name": "sherpa-api",
             "TimeZone": "UTC",
             "idle_in_transaction_session_timeout": "60s",
-            "client_connection_check_interval": "2s",
+            "client_connection_check_interval": "500ms",
         },
     } == options
 

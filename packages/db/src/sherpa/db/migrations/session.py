@@ -10,7 +10,7 @@ from asyncpg.transaction import Transaction
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.connecting import connect_error
-from sherpa.db.dsn import connect_options, describe_server, is_behind_pooler
+from sherpa.db.dsn import CLIENT_CHECK_INTERVAL, connect_options, describe_server, is_behind_pooler
 from sherpa.db.errors import DatabaseUnavailableError
 from sherpa.db.migrations.errors import ConnectionFailedError, MigrationError
 from sherpa.db.migrations.events import Notice, Report, ServerAway, ignore
@@ -22,9 +22,6 @@ OLDEST_SERVER = 15
 
 # A migration that queues for a table's lock makes every query behind it queue as well: give up early.
 LOCK_SECONDS = 5.0
-# After a kill -9 the server notices within this time, ends the statement and frees our lock; without it, only
-# when the statement ends by itself.
-_CHECK_INTERVAL = "500ms"
 # What the role or the database sets for an application could end a migration halfway.
 _OURS = f"""
 SET lock_timeout = '{LOCK_SECONDS}s'; SET statement_timeout = 0; SET idle_session_timeout = 0;
@@ -32,7 +29,8 @@ SET default_transaction_isolation = 'read committed'; SET quote_all_identifiers 
 """
 _HAS_TRANSACTION_TIMEOUT = 17
 # A machine that dies takes no leave, and by itself TCP waits two hours before it counts as gone.
-_NOTICE_DEAD_CLIENTS = """
+_NOTICE_DEAD_CLIENTS = f"""
+SET client_connection_check_interval = '{CLIENT_CHECK_INTERVAL}';
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
 SET tcp_user_timeout = '25s'
 """
@@ -137,8 +135,6 @@ async def _prepare(connection: asyncpg.Connection) -> None:
     await connection.execute(_OURS + _NOTICE_DEAD_CLIENTS)
     if version.major >= _HAS_TRANSACTION_TIMEOUT:
         await connection.execute("SET transaction_timeout = 0")
-    with suppress(asyncpg.InvalidParameterValueError):  # a server on Windows cannot watch its clients
-        await connection.execute(f"SET client_connection_check_interval = '{_CHECK_INTERVAL}'")
 
 
 @asynccontextmanager
