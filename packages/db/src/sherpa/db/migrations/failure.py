@@ -35,6 +35,12 @@ def is_lost(connection: asyncpg.Connection, error: Exception) -> bool:
     return connection.is_closed() or isinstance(error, asyncpg.InternalClientError)
 
 
+def name_end(error: Exception) -> str:
+    """Return how a lost connection ended, in words."""
+    # The driver's own are of the states of its protocol.
+    return "the server ended it" if isinstance(error, asyncpg.InternalClientError) else str(error)
+
+
 def explain(error: Exception, otherwise: str = _MEND) -> tuple[str, str]:
     """Return what went wrong, in one line or more, and what to do next: `otherwise` where nobody knows."""
     if not isinstance(error, asyncpg.PostgresError):

@@ -14,7 +14,7 @@ from sherpa.db.dsn import CLIENT_CHECK_INTERVAL, connect_options, describe_serve
 from sherpa.db.errors import DatabaseUnavailableError
 from sherpa.db.migrations.errors import ConnectionFailedError, MigrationError
 from sherpa.db.migrations.events import Notice, Report, ServerAway, ignore
-from sherpa.db.migrations.failure import DRIVER_ERRORS, explain, is_lost
+from sherpa.db.migrations.failure import DRIVER_ERRORS, explain, is_lost, name_end
 from sherpa.db.migrations.pauses import pauses
 
 APPLICATION_NAME = "sherpa-migrate"
@@ -107,8 +107,8 @@ async def _connect(settings: DatabaseSettings, server: str) -> asyncpg.Connectio
 def _explain(connection: asyncpg.Connection, server: str, error: Exception) -> MigrationError:
     if is_lost(connection, error):
         return ConnectionFailedError(
-            f"The connection to PostgreSQL at {server} ended ({error}). No migration was under way: "
-            f"run the command again."
+            f"The connection to PostgreSQL at {server} ended ({name_end(error)}). "
+            f"No migration was under way: run the command again."
         )
     reason, advice = explain(error, "Mend that, then run the command again.")
     return MigrationError(f"PostgreSQL at {server} refused: {reason}\n{advice}")

@@ -36,7 +36,7 @@ from sherpa.db.migrations.execution.guard import (
     require_same_transaction,
 )
 from sherpa.db.migrations.execution.insistence import Insistence
-from sherpa.db.migrations.failure import explain, is_lost, point_at
+from sherpa.db.migrations.failure import explain, is_lost, name_end, point_at
 from sherpa.db.migrations.history import forget, record
 from sherpa.db.migrations.migration import Irreversible, Loaded, Migration, Run, Way
 from sherpa.db.migrations.session import LOCK_SECONDS, transaction
@@ -138,7 +138,7 @@ class Execution:
         if is_lost(self._connection, error):
             certain = "It is done whole or not at all." if migration.transaction else _RESUMABLE
             return ConnectionFailedError(
-                f"The connection broke while {migration.id} ran {direction} ({error}). {certain} "
+                f"The connection broke while {migration.id} ran {direction} ({name_end(error)}). {certain} "
                 f"Run the command again."
             )
         remains = ROLLED_BACK if migration.transaction else _RESUMABLE
