@@ -12,8 +12,11 @@ import pytest
 from packages.db.tests.migrations.conftest import Start, WriteMigration
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
-from sherpa.db.migrations.checkpoints import Checkpoints
+from sherpa.db.migrations.checkpoints import Checkpoints, clear_checkpoints
+from sherpa.db.migrations.events import Event, Waiting, ignore
+from sherpa.db.migrations.lock import acquire_lock
 from sherpa.db.migrations.runner import migrate
+from sherpa.db.migrations.session import open_session
 
 RUNNERS = 8
 IS_SOMEBODY_WAITING = """
@@ -108,6 +111,31 @@ async def test_progress_that_another_runner_ends_is_no_fault(
             await asyncio.sleep(0.01)
 
     assert ["001_a"] == [step.migration_id for step in await run]
+
+
+async def test_migrating_waits_for_a_data_migration_on_its_way_back(
+    folder: Path,
+    write_migration: WriteMigration,
+    empty_database_settings: DatabaseSettings,
+    empty_connection: asyncpg.Connection,
+) -> None:
+    """What another runner is just taking back, batch by batch, is no contradiction but a reason to wait."""
+    write_migration("001_a")
+    back = Checkpoints("000_walk", "backwards")
+    await back.begin(empty_connection, "UPDATE", 2, "2")
+    await back.move(empty_connection, "1", 1)
+    told: list[Event] = []
+
+    async with open_session(empty_database_settings) as other:
+        await acquire_lock(other, 0, ignore)
+        run = asyncio.create_task(migrate(empty_database_settings, folder=folder, report=told.append))
+        while not told:
+            assert not run.done(), run.exception()
+            await asyncio.sleep(0.01)
+        await clear_checkpoints(other, "000_walk")
+
+    assert ["001_a"] == [step.migration_id for step in await run]
+    assert isinstance(told[0], Waiting)
 
 
 async def _race(start_folder: Start) -> list[tuple[int, str, str]]:

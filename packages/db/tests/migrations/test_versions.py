@@ -1,6 +1,7 @@
 """The migrations after the seed's: rows survive each of them both ways, and code of either time goes on."""
 
 import asyncio
+from dataclasses import replace
 from uuid import uuid4
 
 import asyncpg
@@ -202,3 +203,22 @@ async def test_handlers_work_on_meanwhile(
 
     rows = await empty_connection.fetch("SELECT event_id::text AS event FROM processed_events")
     assert sorted(recorded) == sorted(row["event"] for row in rows)
+
+
+async def test_a_database_of_another_encoding_takes_them(
+    empty_database_settings: DatabaseSettings, superuser: asyncpg.Connection
+) -> None:
+    """The server turns each script, comments included, into its own letters, of which it may have few."""
+    name = f"{empty_database_settings.url.database}_latin1"
+    await superuser.execute(
+        f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'LATIN1' LOCALE 'C' OWNER"
+        f" {empty_database_settings.url.username}"
+    )
+    settings = replace(empty_database_settings, url=empty_database_settings.url.replace(database=name))
+
+    try:
+        steps = await migrate(settings)
+    finally:
+        await superuser.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+    assert [file.id for file in list_files()] == [step.migration_id for step in steps]

@@ -82,11 +82,11 @@ class Checkpoints:
 
     async def find(self, connection: asyncpg.Connection) -> Checkpoint | None:
         """Return where an earlier run ended; None when there was none."""
-        return await self._find(connection) if await _exists(connection) else None
+        return await self._find(connection) if await has_checkpoints(connection) else None
 
     async def begin(self, connection: asyncpg.Connection, statement: str, total: int, end: str) -> Checkpoint:
         """Set the start down, instead of one that nothing came of; belongs into a transaction of its own."""
-        if not await _exists(connection):
+        if not await has_checkpoints(connection):
             await connection.execute(_CREATE)
         await connection.execute(_INSERT, self.migration_id, self.direction, statement, total, end)
         return Checkpoint(0, total, None, end, statement)
@@ -108,7 +108,7 @@ class Checkpoints:
 
 async def clear_checkpoints(connection: asyncpg.Connection, migration_id: str) -> None:
     """Forget how far it came, for now the history says so; belongs into the transaction that records it."""
-    if not await _exists(connection):
+    if not await has_checkpoints(connection):
         return
     await connection.execute("DELETE FROM migration_progress WHERE migration_id = $1", migration_id)
     if not await connection.fetchval("SELECT EXISTS (SELECT FROM migration_progress)"):
@@ -121,7 +121,7 @@ async def clear_checkpoints(connection: asyncpg.Connection, migration_id: str) -
 
 async def require_one_way(connection: asyncpg.Connection, direction: Direction) -> None:
     """Raise `HistoryError` when a data migration is half done the other way: it would stay a mixture."""
-    if not await _exists(connection):
+    if not await has_checkpoints(connection):
         return
     try:
         row = await connection.fetchrow(_FIND_OPPOSITE, direction)
@@ -136,5 +136,6 @@ async def require_one_way(connection: asyncpg.Connection, direction: Direction) 
         )
 
 
-async def _exists(connection: asyncpg.Connection) -> bool:
+async def has_checkpoints(connection: asyncpg.Connection) -> bool:
+    """Return whether any may be there: the table is, and is ours."""
     return bool(await connection.fetchval(_EXISTS, _MARK))

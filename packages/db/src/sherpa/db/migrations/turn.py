@@ -5,8 +5,8 @@ from dataclasses import dataclass
 
 import asyncpg
 
-from sherpa.db.migrations.checkpoints import require_one_way
-from sherpa.db.migrations.events import Direction, Report
+from sherpa.db.migrations.checkpoints import has_checkpoints, require_one_way
+from sherpa.db.migrations.events import Report
 from sherpa.db.migrations.files import MigrationFile
 from sherpa.db.migrations.loading import load_with_source
 from sherpa.db.migrations.lock import acquire_lock
@@ -29,23 +29,24 @@ class Turn:
         self, to: str | None, *, allow_out_of_order: bool = False
     ) -> tuple[Status, tuple[Loaded, ...]]:
         """Return the status and what is to be applied, in order; no lock is taken when that is nothing."""
-        status = await self._read_checked("forwards", allow_out_of_order=allow_out_of_order)
+        status = await self._read_agreed(allow_out_of_order=allow_out_of_order)
         target = complete_forwards(to, status)
-        if not choose_pending(status, target):
+        if not choose_pending(status, target) and not await has_checkpoints(self.connection):
             return status, ()
         await acquire_lock(self.connection, self.lock_wait_seconds, self.report)
-        # Once more: whoever had the lock before us may have applied them all.
-        status = await self._read_checked("forwards", allow_out_of_order=allow_out_of_order)
+        # Once more: whoever had the lock before us may have applied them all, or was half through.
+        await require_one_way(self.connection, "forwards")
+        status = await self._read_agreed(allow_out_of_order=allow_out_of_order)
         return status, self._load(choose_pending(status, target))
 
     async def backwards(self, *, steps: int, to: str | None, everything: bool) -> tuple[Loaded, ...]:
         """Return what is to be reverted, newest first."""
         await acquire_lock(self.connection, self.lock_wait_seconds, self.report)
-        status = await self._read_checked("backwards")
+        await require_one_way(self.connection, "backwards")
+        status = await self._read_agreed()
         return self._load(choose_applied(status, steps=steps, to=to, everything=everything))
 
-    async def _read_checked(self, direction: Direction, *, allow_out_of_order: bool = False) -> Status:
-        await require_one_way(self.connection, direction)
+    async def _read_agreed(self, *, allow_out_of_order: bool = False) -> Status:
         examination = await examine(self.connection, self.files)
         return examination.require_agreement(allow_out_of_order=allow_out_of_order)
 

@@ -58,7 +58,7 @@ CREATE TABLE outbox (
     processed_at TIMESTAMPTZ -- empty until published
 );
 
--- Serves the relay: SELECT … WHERE processed_at IS NULL ORDER BY created_at LIMIT n. Partial: as small as
+-- Serves the relay: SELECT ... WHERE processed_at IS NULL ORDER BY created_at LIMIT n. Partial: as small as
 -- the backlog, however many published events the table keeps.
 CREATE INDEX idx_outbox_unprocessed ON outbox(created_at) WHERE processed_at IS NULL;
 
@@ -70,7 +70,7 @@ CREATE TABLE processed_events (
     processed_at TIMESTAMPTZ NOT NULL DEFAULT NOW()
 );
 
--- Serves retention and diagnosis, by handler: WHERE handler_name = … AND processed_at < ….
+-- Serves retention and diagnosis, by handler: WHERE handler_name = ... AND processed_at < ...
 CREATE INDEX idx_processed_events_handler ON processed_events(handler_name, processed_at);
 """
 

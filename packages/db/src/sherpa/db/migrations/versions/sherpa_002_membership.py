@@ -33,11 +33,11 @@ CREATE TABLE memberships (
     updated_at TIMESTAMPTZ NOT NULL DEFAULT NOW()
 );
 
--- Serves WHERE user_id = …, as the index behind UNIQUE (user_id) does already. It is in the schema as given;
--- 005_drop_user_id_index drops it.
+-- Serves WHERE user_id = ..., as the index behind UNIQUE (user_id) does already. It is in the schema as
+-- given; 005_drop_user_id_index drops it.
 CREATE INDEX idx_memberships_user_id ON memberships(user_id);
 
--- Serves Stripe's webhooks, which know the customer alone: WHERE stripe_customer_id = …. Partial, for free
+-- Serves Stripe's webhooks, which know the customer alone: WHERE stripe_customer_id = ... Partial, for free
 -- members have none.
 CREATE INDEX idx_memberships_stripe_customer ON memberships(stripe_customer_id)
     WHERE stripe_customer_id IS NOT NULL;
@@ -57,7 +57,7 @@ CREATE TABLE billing_history (
     created_at TIMESTAMPTZ NOT NULL DEFAULT NOW()
 );
 
--- Serves a member's history, newest first: WHERE membership_id = … ORDER BY created_at DESC LIMIT n.
+-- Serves a member's history, newest first: WHERE membership_id = ... ORDER BY created_at DESC LIMIT n.
 CREATE INDEX idx_billing_history_membership ON billing_history(membership_id, created_at DESC);
 """
 

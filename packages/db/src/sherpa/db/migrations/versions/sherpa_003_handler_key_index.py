@@ -7,7 +7,7 @@ Locks: SHARE UPDATE EXCLUSIVE on processed_events, beside which everybody reads 
 table twice and waits for the transactions that are older than itself. No row can be in its way: where the
 event is unique, event and handler are.
 
-Old and new code: old code doesn't notice. New code names both columns where it records an event, `INSERT …
+Old and new code: old code doesn't notice. New code names both columns where it records an event, `INSERT ...
 ON CONFLICT (event_id, handler_name) DO NOTHING`, which PostgreSQL accepts from here on; before, it is an
 error and nothing is lost. An ON CONFLICT that names no columns would pass over the second handler as the
 old key does.
@@ -22,7 +22,7 @@ VERSION = "1.38.0"
 DESCRIPTION = "unique index on processed_events (event_id, handler_name)"
 
 FORWARDS = (
-    # Serves the question of each delivery: WHERE event_id = … AND handler_name = ….
+    # Serves the question of each delivery: WHERE event_id = ... AND handler_name = ...
     """
     CREATE UNIQUE INDEX CONCURRENTLY IF NOT EXISTS processed_events_event_id_handler_name_key
         ON processed_events (event_id, handler_name)
