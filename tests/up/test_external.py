@@ -85,7 +85,7 @@ def test_waits_migrates_and_leaves_them_running(checkout: Checkout, others: Othe
     assert status["well"] is True
     assert others.postgres.state().alive
     assert others.redis.state().alive
-    assert "2" in checkout.query("SELECT count(*) FROM migration")
+    assert str(len(list_files())) in checkout.query("SELECT count(*) FROM migration")
 
 
 def test_foreign_tables_are_not_migrated(checkout: Checkout, others: Others) -> None:
