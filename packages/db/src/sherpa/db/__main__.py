@@ -1,4 +1,4 @@
-"""`python -m sherpa.db migrate|revert|migrations`: what `inv` offers, for containers without it."""
+"""`python -m sherpa.db migrate|revert|migrations|migration`: what `inv` offers, for containers without it."""
 
 import gc
 import os
@@ -6,19 +6,17 @@ import signal
 import sys
 from io import TextIOWrapper
 
-# While the modules load nothing is under way: Ctrl-C ends the process, without Python's traceback.
+IS_COMMAND = __name__ == "__main__"  # merely imported, this module changes nothing
 on_interrupt = signal.getsignal(signal.SIGINT)
-if on_interrupt is signal.default_int_handler:
-    signal.signal(signal.SIGINT, signal.SIG_DFL)
-
-# What is imported stays to the end: to look through it for garbage takes a tenth of a short run.
-gc.disable()
+if IS_COMMAND:
+    # While the modules load nothing is under way: Ctrl-C ends the process, without Python's traceback.
+    if on_interrupt is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    # What is imported stays to the end: to look through it for garbage takes a tenth of a short run.
+    gc.disable()
 
 from sherpa.db.cli import main  # noqa: E402 (after gc.disable)
 from sherpa.db.exitcodes import FAILED  # noqa: E402
-
-gc.freeze()
-gc.enable()
 
 
 def leave(code: int) -> None:
@@ -34,7 +32,9 @@ def leave(code: int) -> None:
     os._exit(code)
 
 
-if __name__ == "__main__":
+if IS_COMMAND:
+    gc.freeze()
+    gc.enable()
     signal.signal(signal.SIGINT, on_interrupt)
     # A container's first process is deaf to signals it has no handler for: SIGTERM ends us as Ctrl-C does,
     # even where that is ignored, as in a job that a script starts with `&`.
