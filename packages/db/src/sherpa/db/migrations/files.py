@@ -6,7 +6,7 @@ Listing them reads file names only, so that a run with nothing to do imports nei
 import hashlib
 import importlib.util
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -26,11 +26,6 @@ class MigrationFile:
     id: str
     path: Path
 
-    @property
-    def number(self) -> str:
-        """The digits that the ID begins with."""
-        return self.id.partition("_")[0]
-
     def read_source(self) -> str:
         """Return the file's text, decoded as Python does; raise `BrokenMigrationError` when that fails."""
         try:
@@ -47,6 +42,17 @@ def list_files(folder: Path = VERSIONS) -> tuple[MigrationFile, ...]:
     what the database knows.
     """
     return tuple(sorted(_read_name(path) for path in folder.glob("[!.]*.py") if path.name != "__init__.py"))
+
+
+def number_of(migration_id: str) -> int:
+    """Return the number that an ID begins with; 0 where it has none, and so is none of ours."""
+    digits = re.match(r"\d+", migration_id)
+    return int(digits.group()) if digits else 0
+
+
+def next_number(ids: Iterable[str]) -> int:
+    """Return the number after the highest of these IDs'."""
+    return max(map(number_of, ids), default=0) + 1
 
 
 def digest(source: str) -> str:

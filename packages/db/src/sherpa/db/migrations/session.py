@@ -10,7 +10,7 @@ from asyncpg.transaction import Transaction
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.connecting import connect_error
-from sherpa.db.dsn import CLIENT_CHECK_INTERVAL, connect_options, describe_server, is_behind_pooler
+from sherpa.db.dsn import connect_options, describe_server, is_behind_pooler
 from sherpa.db.errors import DatabaseUnavailableError
 from sherpa.db.migrations.errors import ConnectionFailedError, MigrationError
 from sherpa.db.migrations.events import Notice, Report, ServerAway, ignore
@@ -29,8 +29,7 @@ SET default_transaction_isolation = 'read committed'; SET quote_all_identifiers 
 """
 _HAS_TRANSACTION_TIMEOUT = 17
 # A machine that dies takes no leave, and by itself TCP waits two hours before it counts as gone.
-_NOTICE_DEAD_CLIENTS = f"""
-SET client_connection_check_interval = '{CLIENT_CHECK_INTERVAL}';
+_NOTICE_DEAD_CLIENTS = """
 SET tcp_keepalives_idle = 10; SET tcp_keepalives_interval = 5; SET tcp_keepalives_count = 3;
 SET tcp_user_timeout = '25s'
 """

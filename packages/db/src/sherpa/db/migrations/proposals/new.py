@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Final
 
 from sherpa.db.migrations.errors import NamingError, UnwritableError
-from sherpa.db.migrations.files import APP_NAME, VERSIONS, MigrationFile, list_files
+from sherpa.db.migrations.files import APP_NAME, VERSIONS, MigrationFile, list_files, next_number
 from sherpa.db.migrations.proposals.plan import Draft
 from sherpa.db.migrations.proposals.template import EMPTY, render
 from sherpa.db.migrations.review.contradictions import Examination
@@ -53,7 +53,7 @@ def write_migrations(
     """
     text, files = tidy(words), _list_in_order(folder)
     _refuse_taken(words, slug(text), files)
-    first = max((int(file.number) for file in files), default=0) + 1
+    first = next_number(file.id for file in files)
     new = {
         _name(folder, first + place, slug(text) + (draft.suffix if place else "")): draft
         for place, draft in enumerate(drafts or (EMPTY,))

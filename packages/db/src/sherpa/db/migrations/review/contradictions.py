@@ -3,7 +3,6 @@
 Checked before anything runs. Those who only ask whether a schema will do use `status` alone.
 """
 
-import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -11,7 +10,7 @@ from dataclasses import dataclass
 import asyncpg
 
 from sherpa.db.migrations.errors import HistoryError
-from sherpa.db.migrations.files import MigrationFile
+from sherpa.db.migrations.files import MigrationFile, next_number, number_of
 from sherpa.db.migrations.review.sources import find_edited
 from sherpa.db.migrations.status import Status, read_status
 
@@ -52,11 +51,11 @@ class Examination:
             )
 
     def _late(self) -> Iterable[str]:
-        newest, number = max(self.status.applied_ids, default=""), _next_number(self.status.known_ids)
+        newest, number = max(self.status.applied_ids, default=""), next_number(self.status.known_ids)
         for migration_id in self.status.late:
             yield (
                 f"{migration_id} came late: {newest} is already applied. Give it the next free number, "
-                f"{number}, in its file's name and in its ID. If it may well come after that one: "
+                f"{number:03}, in its file's name and in its ID. If it may well come after that one: "
                 f"`inv migrate --allow-out-of-order`."
             )
 
@@ -74,15 +73,15 @@ async def examine(connection: asyncpg.Connection, files: Sequence[MigrationFile]
 
 def _numbers(ids: Iterable[str]) -> Iterable[str]:
     """Say which numbers are taken twice, and which are left out; what has none is none of ours."""
-    ids = tuple(each for each in ids if _number(each))
+    ids = tuple(each for each in ids if number_of(each))
     by_number: defaultdict[int, list[str]] = defaultdict(list)
     for migration_id in ids:
-        by_number[_number(migration_id)].append(migration_id)
+        by_number[number_of(migration_id)].append(migration_id)
     for sharing in by_number.values():
         if len(sharing) > 1:
             yield (
                 f"{' and '.join(sharing)} share a number: give the newer one the next free one, "
-                f"{_next_number(ids)}, in its file's name and in its ID."
+                f"{next_number(ids):03}, in its file's name and in its ID."
             )
     for number in sorted(by_number):
         if number > 1 and number - 1 not in by_number:
@@ -91,12 +90,3 @@ def _numbers(ids: Iterable[str]) -> Iterable[str]:
                 f"{after} follows on nothing: there is no {number - 1:03}. Is a file not merged yet? Get it. "
                 f"Otherwise give the later ones the numbers without a gap, in their names and in their IDs."
             )
-
-
-def _next_number(ids: Iterable[str]) -> str:
-    return f"{max(map(_number, ids), default=0) + 1:03}"
-
-
-def _number(migration_id: str) -> int:
-    digits = re.match(r"\d+", migration_id)
-    return int(digits.group()) if digits else 0
