@@ -119,7 +119,10 @@ def choose_tools(packages: Path, only: Sequence[str]) -> Sequence[Tool]:
         return not only or any(word.lower() in name.lower() for word in only)
 
     absence = install(packages) if any(map(is_wanted, NODE_TOOLS)) else ""
-    return [tool for tool in (*python_tools(), *node_tools(packages, absence)) if is_wanted(tool.name)]
+    tools = (*python_tools(), *node_tools(packages, absence))
+    if unknown := [word for word in only if not any(word.lower() in tool.name.lower() for tool in tools)]:
+        raise SystemExit(f"No tool is called {', '.join(unknown)}: {', '.join(tool.name for tool in tools)}.")
+    return [tool for tool in tools if is_wanted(tool.name)]
 
 
 def write_projects(stand: Stand, tools: Sequence[Tool], name: str, changes: Sequence[Change]) -> None:
