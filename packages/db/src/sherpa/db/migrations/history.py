@@ -129,14 +129,16 @@ async def record(
     source: str | None = None,
     duration_seconds: float | None = None,
 ) -> None:
-    """Write down that the migration is applied; belongs into the migration's own transaction."""
-    await _prepare_table(connection)
+    """Write down that the migration is applied, in a table that is prepared.
+
+    Both belong into the migration's own transaction.
+    """
     await connection.execute(_RECORD, migration_id, APP_NAME, source, _describe_us(), duration_seconds)
 
 
 async def write_sources(connection: asyncpg.Connection, sources: Mapping[str, str]) -> None:
-    """Write down these sources, by ID, as those that were applied; the table and the rows exist."""
-    await _prepare_table(connection)
+    """Write down these sources, by ID, as those that were applied; the rows exist."""
+    await prepare_table(connection)
     await connection.executemany(_WRITE_SOURCE, [(APP_NAME, *each) for each in sources.items()])
 
 
@@ -152,7 +154,8 @@ async def forget(connection: asyncpg.Connection, migration_id: str) -> None:
         await connection.execute(_DROP_COLUMNS)
 
 
-async def _prepare_table(connection: asyncpg.Connection) -> None:
+async def prepare_table(connection: asyncpg.Connection) -> None:
+    """Make the table where there is none, and add our columns to one that Piccolo or an older runner made."""
     # Asked first, for ALTER TABLE would lock out who reads the history, and wants the table's owner.
     shape = await connection.fetchrow(_SHAPE, _OUR_COLUMNS)
     if shape is None or not shape["exists"]:

@@ -9,7 +9,7 @@ from sherpa.db.migrations.errors import BrokenMigrationError
 from sherpa.db.migrations.execution.concurrently import read_index
 from sherpa.db.migrations.files import MigrationFile
 from sherpa.db.migrations.migration import Irreversible, Loaded, Migration, Way
-from sherpa.db.migrations.sqltext import normalise
+from sherpa.db.migrations.sqltext import has_statement
 from sherpa.db.migrations.unfinished import unfinished_lines
 
 
@@ -93,7 +93,7 @@ def _find_open_decision(migration: Migration) -> str | None:
 
 def _is_statement(part: object) -> bool:
     # Comments alone are no statement: the driver fails at them, and doing nothing should be said aloud.
-    return isinstance(part, str) and bool(normalise(part))
+    return isinstance(part, str) and has_statement(part)
 
 
 def _find_fault_of_indexes(name: str, statements: Sequence[str]) -> str | None:

@@ -45,6 +45,11 @@ def normalise(sql: str) -> str:
     return ";".join(statement for statement in statements if statement)
 
 
+def has_statement(sql: str) -> bool:
+    """Tell whether anything stands there but comments, white space and semicolons."""
+    return any(part not in {_GAP, ";"} for part in _read(sql))
+
+
 def without_word(sql: str, word: str) -> str:
     """Return the statements without this word wherever it stands outside quotes, and without comments."""
     return "".join(part for part in _read(sql) if part.upper() != word.upper())

@@ -37,7 +37,7 @@ from sherpa.db.migrations.execution.guard import (
 )
 from sherpa.db.migrations.execution.insistence import Insistence
 from sherpa.db.migrations.failure import explain, is_lost, name_end, point_at
-from sherpa.db.migrations.history import forget, record
+from sherpa.db.migrations.history import forget, prepare_table, record
 from sherpa.db.migrations.migration import Irreversible, Loaded, Migration, Run, Way
 from sherpa.db.migrations.session import LOCK_SECONDS, transaction
 
@@ -54,6 +54,7 @@ class Execution:
         self._connection = connection
         self._insistence = insistence
         self._report = report
+        self._is_prepared = False
 
     async def run(self, loaded: Loaded, direction: Direction) -> Step:
         """Run it one way and write that down; raise a `MigrationError` that says what is left of it."""
@@ -69,6 +70,8 @@ class Execution:
             raise
         except Exception as error:
             raise self._explain(migration, direction, error) from error
+        # Committed with the record: with hundreds of migrations it shows when each asks for it again.
+        self._is_prepared = direction == "forwards"
         return Step(migration.id, direction, time.monotonic() - started)
 
     async def _run_whole(self, loaded: Loaded, direction: Direction, started: float) -> None:
@@ -127,6 +130,8 @@ class Execution:
 
     async def _write_down(self, loaded: Loaded, direction: Direction, started: float) -> None:
         if direction == "forwards":
+            if not self._is_prepared:
+                await prepare_table(self._connection)
             seconds = time.monotonic() - started
             await record(
                 self._connection, loaded.migration.id, source=loaded.source, duration_seconds=seconds

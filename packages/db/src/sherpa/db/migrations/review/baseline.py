@@ -18,7 +18,7 @@ from sherpa.db.migrations.errors import DriftError, HistoryError
 from sherpa.db.migrations.events import Report, ignore
 from sherpa.db.migrations.execution.execution import run_in_transaction, way_of
 from sherpa.db.migrations.files import VERSIONS, MigrationFile, complete, list_files
-from sherpa.db.migrations.history import record
+from sherpa.db.migrations.history import prepare_table, record
 from sherpa.db.migrations.loading import load_with_source
 from sherpa.db.migrations.lock import LOCK_WAIT_SECONDS, acquire_lock, require_lock
 from sherpa.db.migrations.migration import Loaded, Run
@@ -59,6 +59,7 @@ async def adopt(
         async with transaction(connection):
             await require_lock(connection)
             new = [each for each in migrations if each.migration.id not in applied]
+            await prepare_table(connection)
             for each in new:
                 await record(connection, each.migration.id, source=each.source)
         return Baseline(tuple(each.migration.id for each in new), foreign)
