@@ -15,8 +15,11 @@ FOLDERS = {
     "config": "packages/config",
     "telemetry": "packages/telemetry",
     "db": "packages/db",
+    "events": "packages/events",
+    "membership": "packages/membership",
     "devstack": "packages/devstack",
     "api": "services/api",
+    "worker": "services/worker",
 }
 MEMBERS = list(FOLDERS)
 # Those that we support; 16 is what devstack ships and every other session runs on.

@@ -219,7 +219,7 @@ def lint(c: Context) -> None:
 @task(
     positional=["package"],
     optional=["package"],
-    help={"package": "config, telemetry, db, devstack, api or stories"},
+    help={"package": "config, telemetry, db, events, membership, devstack, api, worker or stories"},
 )
 def test(c: Context, package: str | None = None) -> None:
     """Run the tests of one PACKAGE or of all; after `--`, pytest's own arguments."""

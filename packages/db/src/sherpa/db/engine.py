@@ -56,12 +56,20 @@ class Database:
     ) -> None:
         await self.close()
 
-    def transaction(self, *, isolation: Isolation | None = None, readonly: bool = False) -> Transaction:
+    def transaction(
+        self,
+        *,
+        isolation: Isolation | None = None,
+        readonly: bool = False,
+        on: PoolConnectionProxy | None = None,
+    ) -> Transaction:
         """Return a transaction to enter with `async with`: committed at the block's end, undone by an error.
 
-        Inside another one's block it joins that, and its failure is the failure of both.
+        Inside another one's block it joins that, and its failure is the failure of both. `on` is a connection
+        that `connection()` lent: the session, its locks and its settings are then the caller's own, and
+        outlast the transaction.
         """
-        return self.engine.transaction(isolation=isolation, readonly=readonly)
+        return self.engine.transaction(isolation=isolation, readonly=readonly, on=on)
 
     def savepoint(self) -> AbstractAsyncContextManager[Transaction]:
         """Return a part of the open transaction that may fail alone: its error undoes the block and no more.

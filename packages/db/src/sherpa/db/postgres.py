@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from typing import Any, cast, override
 
 import asyncpg
+from asyncpg.pool import PoolConnectionProxy
 from piccolo.engine.postgres import PostgresEngine
 from piccolo.query.base import Query
 from piccolo.querystring import QueryString
@@ -56,9 +57,10 @@ class PooledEngine(PostgresEngine):
         *,
         isolation: Isolation | None = None,
         readonly: bool = False,
+        on: PoolConnectionProxy | None = None,
     ) -> Transaction:
         """Return a transaction to enter with `async with`; inside another one it joins that."""
-        return Transaction(self, allow_nested=allow_nested, isolation=isolation, readonly=readonly)
+        return Transaction(self, allow_nested=allow_nested, isolation=isolation, readonly=readonly, on=on)
 
     @override
     async def batch(self, query: Query[Any, Any], batch_size: int = 100, node: str | None = None) -> Batch:

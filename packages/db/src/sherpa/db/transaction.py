@@ -7,7 +7,7 @@ COMMIT or ROLLBACK fails or is cancelled: docs/decisions/0020-corrected-transact
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
@@ -43,9 +43,11 @@ class Transaction(PostgresTransaction):
     """
 
     __slots__ = (
+        "_after_commit",
         "_connection",
         "_ended",
         "_isolation",
+        "_lent",
         "_readonly",
         "_savepoints",
         "_token",
@@ -64,8 +66,11 @@ class Transaction(PostgresTransaction):
         allow_nested: bool = True,
         isolation: Isolation | None = None,
         readonly: bool = False,
+        on: PoolConnectionProxy | None = None,
     ) -> None:
         super().__init__(engine, allow_nested=allow_nested)
+        self._lent = on
+        self._after_commit: list[Callable[[], None]] = []
         self._isolation = isolation
         self._readonly = readonly
         self._connection: PoolConnectionProxy | None = None
@@ -131,6 +136,13 @@ class Transaction(PostgresTransaction):
         with translated():
             await self._rollback(self.connection)
 
+    def after_commit(self, callback: Callable[[], None]) -> None:
+        """Call `callback` once when the whole transaction has committed; it must not wait for anything.
+
+        It is called, too, when a part that asked for it was undone. What it raises is logged and no more.
+        """
+        self.root._after_commit.append(callback)
+
     async def savepoint(self, name: str | None = None) -> Savepoint:
         """Set a savepoint to return to; `part()` does both by itself."""
         point = Savepoint((await super().savepoint(name)).name, self)
@@ -162,7 +174,7 @@ class Transaction(PostgresTransaction):
             raise TransactionFailedError from self.failure
 
     async def _start(self) -> None:
-        self._connection = await self.engine.connections.acquire()
+        self._connection = self._lent or await self.engine.connections.acquire()
         try:
             with translated():
                 await self._begin(self._connection)
@@ -179,6 +191,10 @@ class Transaction(PostgresTransaction):
             await connection.execute(self.engine.transaction_settings)
 
     def _join(self, current: Transaction) -> None:
+        if self._lent is not None:
+            raise TransactionMisuseError(
+                "A transaction on a lent connection is none of another: open it outside of any other."
+            )
         if self._isolation not in {None, current._isolation} or (self._readonly and not current._readonly):
             raise TransactionMisuseError(
                 "A transaction inside another one joins it and can't ask for an isolation of its own:"
@@ -195,7 +211,8 @@ class Transaction(PostgresTransaction):
             elif pool.is_alive(connection):
                 await self._rollback_quietly(connection)
         finally:
-            await self.engine.connections.release(connection)
+            if self._lent is None:
+                await self.engine.connections.release(connection)
 
     async def _commit(self, connection: PoolConnectionProxy) -> None:
         if self.failure is not None:
@@ -218,6 +235,14 @@ class Transaction(PostgresTransaction):
             self.engine.connections.discard(connection)
             raise
         self.is_committed = True
+        self._tell_committed()
+
+    def _tell_committed(self) -> None:
+        for callback in self._after_commit:
+            try:
+                callback()
+            except Exception:  # the work is committed, whatever becomes of the news of it
+                log.exception("a callback after COMMIT failed")
 
     async def _rollback(self, connection: PoolConnectionProxy) -> None:
         self._ended = True

@@ -1,0 +1,1 @@
+"""Events: business code writes them with its change, and every handler's effect happens exactly once."""

@@ -1,0 +1,1 @@
+"""The broker behind a Protocol: Redis Streams in production, memory in tests."""

@@ -1,0 +1,130 @@
+"""What the relay and the handlers need of a broker. Whatever implements it passes `tests/brokers/`.
+
+A partition is a stream, `sherpa:events:{partition}`: entries in the order of their appending, read by groups
+that each remember how far they are. Who writes to a partition, or reads for a group, first takes the role
+and gets a token; whoever takes it later makes every earlier token worthless, so that a process which was
+paused and has lost its role can neither append nor read (fencing).
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import NewType, Protocol
+
+type Fields = Mapping[str, str]
+"""An entry's fields and their texts, as `sherpa.events.entry` defines them."""
+
+Token = NewType("Token", str)
+"""Proof of a role: `{term}:{nonce}`; the term rises with each taking, for people and metrics."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """An entry of a stream. `id` is the broker's own, rising within a partition.
+
+    `fields` is None for one that was deleted under a group that had it pending: it is lost to the group.
+    """
+
+    id: str
+    fields: Fields | None
+
+
+@dataclass(frozen=True, slots=True)
+class GroupState:
+    """How far a group is. `lag`: entries not delivered to it yet; None where the server can't tell."""
+
+    name: str
+    pending: int
+    lag: int | None
+    last_delivered_id: str
+    consumers: int
+
+
+@dataclass(frozen=True, slots=True)
+class PartitionState:
+    """A stream: entries in it, bytes it takes, and its groups. A stream that is not there has length 0."""
+
+    length: int
+    memory_bytes: int
+    first_id: str | None
+    groups: tuple[GroupState, ...]
+
+
+class Broker(Protocol):
+    """Appends to partitions and reads them in groups.
+
+    Every method raises BrokerUnavailableError when the broker can't be reached or doesn't answer in time.
+    """
+
+    async def take(self, partition: int, role: str) -> Token:
+        """Take a role in a partition (`relay`, or a group's name) and make every earlier token worthless."""
+        ...
+
+    async def append(self, partition: int, token: Token, entries: Sequence[Fields]) -> None:
+        """Append all entries, in their order, or none of them.
+
+        Raises FencedError when the role is another's by now, or unknown after a loss of the broker's data;
+        BrokerFullError when there is no room. After BrokerUnavailableError they may be there or not.
+        """
+        ...
+
+    async def ensure_group(self, partition: int, group: str) -> bool:
+        """Make the group, at the beginning of the stream, if it is not there; tell whether it was made."""
+        ...
+
+    async def read(
+        self, partition: int, group: str, consumer: str, token: Token, *, count: int
+    ) -> Sequence[Entry]:
+        """Return up to `count` entries that are new to the group, without waiting; they are pending now.
+
+        Raises FencedError, and NoGroupError when the group is not there (any more).
+        """
+        ...
+
+    async def wait(self, partition: int, group: str, *, seconds: float) -> None:
+        """Return when the partition may have entries for the group, or after so many seconds."""
+        ...
+
+    async def claim(
+        self, partition: int, group: str, consumer: str, token: Token, *, count: int, after: str = "0-0"
+    ) -> Sequence[Entry]:
+        """Make up to `count` pending entries, whoever has them, this consumer's; oldest first, above `after`.
+
+        Raises FencedError, NoGroupError. An entry that is no more has no fields.
+        """
+        ...
+
+    async def acknowledge(self, partition: int, group: str, ids: Sequence[str]) -> None:
+        """Take entries off the pending ones: the group is done with them."""
+        ...
+
+    async def reap(self, partition: int, group: str, *, keep: str) -> int:
+        """Delete the group's consumers that have nothing pending, but for `keep`; return how many."""
+        ...
+
+    async def drop_group(self, partition: int, group: str) -> bool:
+        """Delete the group, and with it what it had pending; tell whether it was there."""
+        ...
+
+    async def trim(self, partition: int) -> int:
+        """Delete what every group was given and has acknowledged, if there are groups; return how many."""
+        ...
+
+    async def state(self, partition: int) -> PartitionState:
+        """Return how the partition stands."""
+        ...
+
+    async def partitions(self) -> Sequence[int]:
+        """Return the numbers of the partitions that have a stream, rising."""
+        ...
+
+    async def memory_share(self) -> float | None:
+        """Return how much of the memory it may use the broker uses, 0.0 to 1.0 and above; None: no limit."""
+        ...
+
+    async def weaknesses(self) -> Sequence[str]:
+        """Return why what it has confirmed could be lost, each a sentence with what to do; none is good."""
+        ...
+
+    async def close(self) -> None:
+        """Close the connections."""
+        ...

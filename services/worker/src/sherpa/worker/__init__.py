@@ -1,0 +1,1 @@
+"""The process that runs the relay and the handlers: wiring only."""
