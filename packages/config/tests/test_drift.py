@@ -28,6 +28,9 @@ PROMISED = (
     "STRIPE_WEBHOOK_SECRET STRIPE_MONTHLY_PRICE_ID STRIPE_ANNUAL_PRICE_ID RESEND_API_KEY EMAIL_FROM "
     "EMAIL_FROM_NAME ENVIRONMENT HOST PORT REQUEST_TIMEOUT_SECONDS CORS_ORIGINS LOG_LEVEL LOG_FORMAT "
     "FEATURE_* "
+    "EVENTS_PARTITIONS EVENTS_BATCH_SIZE EVENTS_POLL_SECONDS EVENTS_PAYLOAD_BYTES EVENTS_STREAM_MAX_LENGTH "
+    "EVENTS_MEMORY_SHARE EVENTS_OUTBOX_RETENTION_DAYS EVENTS_DEDUPE_RETENTION_DAYS EVENTS_REPLAY_DAYS "
+    "WORKER_HOST WORKER_PORT WORKER_RELAY WORKER_HANDLERS WORKER_GRACE_SECONDS "
 )
 # What development has otherwise than the default, or needs and has no default for.
 DEVELOPMENT = {
@@ -38,6 +41,8 @@ DEVELOPMENT = {
     "DATABASE_URL": "postgresql://sherpa:change-me@127.0.0.1:5432/choice_sherpa",
     "DATABASE_MAX_CONNECTIONS": "10",
     "REDIS_URL": "redis://127.0.0.1:6379/0",
+    "WORKER_HOST": "127.0.0.1",
+    "WORKER_PORT": "8081",
 }
 
 
@@ -168,7 +173,10 @@ def test_required_means_that_loading_fails_without_it(variable: Variable) -> Non
 def test_every_variable_in_the_pages_text_exists() -> None:
     """The page's prose names no variable that is unknown."""
     names = set(
-        re.findall(r"\b(?:DATABASE|REDIS|AI|SHUTDOWN|CORS|ZITADEL|STRIPE)_[A-Z_]+\b", PAGE.read_text("utf-8"))
+        re.findall(
+            r"\b(?:DATABASE|REDIS|EVENTS|WORKER|AI|SHUTDOWN|CORS|ZITADEL|STRIPE)_[A-Z_]+\b",
+            PAGE.read_text("utf-8"),
+        )
     )
 
     assert {"DATABASE_URL_FILE", "STRIPE_API_KEY_FILE"} == names - DECLARED.keys()

@@ -8,10 +8,12 @@ from sherpa.config import (
     ConfigError,
     DatabaseSettings,
     EmailSettings,
+    EventsSettings,
     LoggingSettings,
     PaymentSettings,
     RedisSettings,
     ServerSettings,
+    WorkerSettings,
     load,
 )
 
@@ -79,6 +81,20 @@ def faults(section: type, environ: dict[str, str]) -> dict[str, str]:
         (RedisSettings, "REDIS_POOL_SIZE", ["0", "1000000000"], ["1"]),
         (RedisSettings, "REDIS_TIMEOUT_SECONDS", ["0"], ["5"]),
         (RedisSettings, "REDIS_SSL_MODE", ["require"], ["disable", "prefer"]),
+        (EventsSettings, "EVENTS_PARTITIONS", ["0", "257", "two"], ["1", "256"]),
+        (EventsSettings, "EVENTS_BATCH_SIZE", ["0", "10001"], ["1", "10000"]),
+        (EventsSettings, "EVENTS_POLL_SECONDS", ["0", "-1", "soon"], ["0.05", "1"]),
+        (EventsSettings, "EVENTS_PAYLOAD_BYTES", ["0", "64k", "1048577"], ["1", "1048576"]),
+        (EventsSettings, "EVENTS_STREAM_MAX_LENGTH", ["0", "-1"], ["1", "200000"]),
+        (EventsSettings, "EVENTS_MEMORY_SHARE", ["0", "85", "85%", "1.01", "nan"], ["0.1", "1"]),
+        (EventsSettings, "EVENTS_OUTBOX_RETENTION_DAYS", ["0", "1.5"], ["7", "30"]),
+        (EventsSettings, "EVENTS_DEDUPE_RETENTION_DAYS", ["0", "7"], ["8", "365"]),
+        (EventsSettings, "EVENTS_REPLAY_DAYS", ["0", "8", "30"], ["1", "7"]),
+        (WorkerSettings, "WORKER_HOST", ["http://x", "256.1.1.1"], ["127.0.0.1", "::"]),
+        (WorkerSettings, "WORKER_PORT", ["0", "65536"], ["8081"]),
+        (WorkerSettings, "WORKER_RELAY", ["perhaps"], ["true", "false", "0"]),
+        (WorkerSettings, "WORKER_HANDLERS", ["a,a", "a\nb"], ["none", "welcome", "welcome, billing"]),
+        (WorkerSettings, "WORKER_GRACE_SECONDS", ["0", "-1"], ["25"]),
         (
             AuthSettings,
             "ZITADEL_AUTHORITY",
@@ -204,6 +220,42 @@ def test_production_requires_tls_for_redis(
         list(faults(RedisSettings, environ)),
         list(faults(RedisSettings, environ | PRODUCTION)),
     )
+
+
+@pytest.mark.parametrize(
+    ("outbox", "dedupe", "replay", "expected"),
+    [
+        ("7", "8", "7", []),
+        ("7", "30", "8", ["EVENTS_REPLAY_DAYS"]),
+        ("7", "7", "7", ["EVENTS_DEDUPE_RETENTION_DAYS"]),
+        ("7", "8", "8", ["EVENTS_REPLAY_DAYS", "EVENTS_DEDUPE_RETENTION_DAYS"]),
+    ],
+)
+def test_a_replay_is_neither_too_late_nor_twice(
+    outbox: str, dedupe: str, replay: str, expected: list[str]
+) -> None:
+    """What may be replayed is still in the outbox, and that it was done is still remembered."""
+    environ = {
+        "EVENTS_OUTBOX_RETENTION_DAYS": outbox,
+        "EVENTS_DEDUPE_RETENTION_DAYS": dedupe,
+        "EVENTS_REPLAY_DAYS": replay,
+    }
+
+    assert expected == list(faults(EventsSettings, environ))
+
+
+@pytest.mark.parametrize(
+    ("relay", "handlers", "expected"),
+    [
+        ("false", "none", ["WORKER_HANDLERS"]),
+        ("false", "welcome", []),
+        ("false", "", []),
+        ("true", "none", []),
+    ],
+)
+def test_a_worker_has_work(relay: str, handlers: str, expected: list[str]) -> None:
+    """A worker without the relay and without a handler would do nothing: it is refused."""
+    assert expected == list(faults(WorkerSettings, {"WORKER_RELAY": relay, "WORKER_HANDLERS": handlers}))
 
 
 @pytest.mark.parametrize("origins", ["*", "https://app.choice.test,*"])

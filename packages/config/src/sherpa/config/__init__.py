@@ -9,11 +9,13 @@ from sherpa.config.sections.ai import AiSettings
 from sherpa.config.sections.auth import AuthSettings
 from sherpa.config.sections.database import DatabaseSettings
 from sherpa.config.sections.email import EmailSettings
+from sherpa.config.sections.events import EventsSettings
 from sherpa.config.sections.features import FeatureSettings
 from sherpa.config.sections.logging import LoggingSettings
 from sherpa.config.sections.payment import PaymentSettings
 from sherpa.config.sections.redis import RedisSettings
 from sherpa.config.sections.server import ServerSettings
+from sherpa.config.sections.worker import WorkerSettings
 from sherpa.config.url import ServiceUrl
 
 __all__ = [
@@ -23,6 +25,7 @@ __all__ = [
     "DatabaseSettings",
     "EmailSettings",
     "Environment",
+    "EventsSettings",
     "Fault",
     "FeatureSettings",
     "InvalidValueError",
@@ -37,5 +40,6 @@ __all__ = [
     "ServerSettings",
     "ServiceUrl",
     "SslMode",
+    "WorkerSettings",
     "load",
 ]

@@ -14,6 +14,7 @@ from sherpa.config.parsers import (
     read_host,
     read_https_url,
     read_key,
+    read_names,
     read_origins,
     read_service_url,
 )
@@ -65,10 +66,20 @@ def seconds(*, zero: bool = False) -> Kind[float]:
 
     def read(reader: "Reader", variable: str) -> float | None:
         _require_plain(reader.text(variable))
-        return reader.numbers.read_seconds(variable, _YEAR_SECONDS, zero=zero)
+        return reader.numbers.read_number(variable, _YEAR_SECONDS, zero=zero)
 
     right = f"a number of seconds {'from' if zero else 'above'} 0, up to a year ({_YEAR_SECONDS})"
     return Kind("seconds", right, read)
+
+
+def share() -> Kind[float]:
+    """Return the kind of parts of a whole: above 0, up to 1."""
+
+    def read(reader: "Reader", variable: str) -> float | None:
+        _require_plain(reader.text(variable))
+        return reader.numbers.read_number(variable, 1, zero=False)
+
+    return Kind("share", "a part of 1 above 0, such as 0.85", read)
 
 
 def boolean() -> Kind[bool]:
@@ -127,6 +138,11 @@ def origins() -> Kind[tuple[str, ...]]:
     """Return the kind of lists of browser origins; `*` stands for any."""
     right = "origins such as https://app.example.com, separated by commas, or *"
     return parsed("list", right, read_origins)
+
+
+def names() -> Kind[tuple[str, ...]]:
+    """Return the kind of lists of names."""
+    return parsed("list", "names separated by commas", read_names)
 
 
 def directives() -> Kind[LogDirectives]:

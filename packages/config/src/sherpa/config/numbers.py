@@ -21,8 +21,8 @@ class Numbers(Env):
         """Return the whole number from `minimum` to `maximum`, or None."""
         return self.int(name, validate=validate.Range(minimum, maximum))
 
-    def read_seconds(self, name: str, maximum: float, *, zero: bool) -> float | None:
-        """Return the duration up to `maximum`, above 0 or from it, or None."""
+    def read_number(self, name: str, maximum: float, *, zero: bool) -> float | None:
+        """Return the number up to `maximum`, above 0 or from it, or None."""
         return self.float(name, validate=validate.Range(0, maximum, min_inclusive=zero))
 
     def read_switch(self, name: str) -> bool | None:

@@ -96,6 +96,14 @@ def read_origins(value: str) -> tuple[str, ...]:
     return tuple(_origin(item.strip().lower()) for item in value.split(",") if item.strip())
 
 
+def read_names(value: str) -> tuple[str, ...]:
+    """Return the names of a list with commas, each once."""
+    names = tuple(item.strip() for item in one_line(value).split(",") if item.strip())
+    if len(set(names)) < len(names):
+        raise InvalidValueError("names one twice")
+    return names
+
+
 def _origin(item: str) -> str:
     if item == "*":
         return item
