@@ -117,6 +117,17 @@ class Broker(Protocol):
         """Return the numbers of the partitions that have a stream, rising."""
         ...
 
+    async def layout(self) -> int | None:
+        """Return into how many partitions what is in the streams was divided; None: nobody has said so yet.
+
+        It is lost with the streams, and with nothing less.
+        """
+        ...
+
+    async def record_layout(self, partitions: int) -> None:
+        """Remember into how many partitions events are divided from now on, for `layout`."""
+        ...
+
     async def memory_share(self) -> float | None:
         """Return how much of the memory it may use the broker uses, 0.0 to 1.0 and above; None: no limit."""
         ...
