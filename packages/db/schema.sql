@@ -1,4 +1,4 @@
--- The schema after 005_drop_user_id_index, as pg_dump 16 writes it, without history and optional extensions.
+-- The schema after 007_failed_events, as pg_dump 16 writes it, without history and optional extensions.
 -- Made by `inv schema` from the migrations: change those, then run it again.
 
 CREATE TABLE public.billing_history (
@@ -10,6 +10,33 @@ CREATE TABLE public.billing_history (
     stripe_invoice_id character varying(255),
     description text,
     created_at timestamp with time zone DEFAULT now() NOT NULL
+);
+
+CREATE TABLE public.failed_events (
+    event_id uuid NOT NULL,
+    handler_name character varying(100) NOT NULL,
+    aggregate_id uuid,
+    event_type character varying(100),
+    entry jsonb NOT NULL,
+    status character varying(20) NOT NULL,
+    attempts integer DEFAULT 0 NOT NULL,
+    deaths integer DEFAULT 0 NOT NULL,
+    error text,
+    traceback text,
+    "position" bigint NOT NULL,
+    next_attempt_at timestamp with time zone,
+    first_failed_at timestamp with time zone,
+    last_failed_at timestamp with time zone,
+    CONSTRAINT failed_events_status_check CHECK (((status)::text = ANY ((ARRAY['retrying'::character varying, 'waiting'::character varying, 'dead'::character varying])::text[])))
+);
+
+ALTER TABLE public.failed_events ALTER COLUMN "position" ADD GENERATED ALWAYS AS IDENTITY (
+    SEQUENCE NAME public.failed_events_position_seq
+    START WITH 1
+    INCREMENT BY 1
+    NO MINVALUE
+    NO MAXVALUE
+    CACHE 1
 );
 
 CREATE TABLE public.memberships (
@@ -34,7 +61,12 @@ CREATE TABLE public.outbox (
     event_type character varying(100) NOT NULL,
     payload jsonb NOT NULL,
     created_at timestamp with time zone DEFAULT now() NOT NULL,
-    processed_at timestamp with time zone
+    processed_at timestamp with time zone,
+    schema_version integer DEFAULT 1 NOT NULL,
+    correlation_id uuid,
+    causation_id uuid,
+    traceparent text,
+    tracestate text
 );
 
 CREATE TABLE public.processed_events (
@@ -45,6 +77,9 @@ CREATE TABLE public.processed_events (
 
 ALTER TABLE ONLY public.billing_history
     ADD CONSTRAINT billing_history_pkey PRIMARY KEY (id);
+
+ALTER TABLE ONLY public.failed_events
+    ADD CONSTRAINT failed_events_pkey PRIMARY KEY (event_id, handler_name);
 
 ALTER TABLE ONLY public.memberships
     ADD CONSTRAINT memberships_pkey PRIMARY KEY (id);
@@ -59,6 +94,10 @@ ALTER TABLE ONLY public.processed_events
     ADD CONSTRAINT processed_events_pkey PRIMARY KEY (event_id, handler_name);
 
 CREATE INDEX idx_billing_history_membership ON public.billing_history USING btree (membership_id, created_at DESC);
+
+CREATE INDEX idx_failed_events_aggregate ON public.failed_events USING btree (handler_name, aggregate_id, "position");
+
+CREATE INDEX idx_failed_events_due ON public.failed_events USING btree (handler_name, next_attempt_at) WHERE ((status)::text = 'retrying'::text);
 
 CREATE INDEX idx_memberships_stripe_customer ON public.memberships USING btree (stripe_customer_id) WHERE (stripe_customer_id IS NOT NULL);
 

@@ -15,6 +15,14 @@ class EventAlreadyProcessedError(ConstraintError):
     """The handler processed the event before: the work is done, nothing is to be repeated."""
 
 
+class FailedEventExistsError(ConstraintError):
+    """The handler has recorded this event as failed before: change that row."""
+
+
+class UnknownFailureStatusError(ConstraintError):
+    """The failed event's status is none of those that exist: retrying, waiting, dead."""
+
+
 class MembershipExistsError(ConstraintError):
     """A membership with this id exists already."""
 
@@ -42,6 +50,8 @@ class BillingWithoutMembershipError(ConstraintError):
 CONSTRAINTS: Final[dict[str, type[ConstraintError]]] = {
     "outbox_pkey": OutboxEventExistsError,
     "processed_events_pkey": EventAlreadyProcessedError,
+    "failed_events_pkey": FailedEventExistsError,
+    "failed_events_status_check": UnknownFailureStatusError,
     "memberships_pkey": MembershipExistsError,
     "memberships_user_id_key": UserHasMembershipError,
     "memberships_tier_check": UnknownTierError,

@@ -2,7 +2,7 @@
 
 from typing import ClassVar
 
-from piccolo.columns import JSONB, UUID, Timestamptz, Varchar
+from piccolo.columns import JSONB, UUID, Integer, Text, Timestamptz, Varchar
 from piccolo.columns.defaults.uuid import UUID4
 from piccolo.table import Table
 
@@ -19,6 +19,11 @@ class Outbox(Table, tablename="outbox"):
     payload = JSONB(default=None)
     created_at = Timestamptz(default=ServerNow())
     processed_at = Timestamptz(null=True, default=None)
+    schema_version = Integer(default=1)
+    correlation_id = UUID(null=True, default=None)
+    causation_id = UUID(null=True, default=None)
+    traceparent = Text(null=True, default=None)
+    tracestate = Text(null=True, default=None)
 
     ddl_indexes: ClassVar[tuple[str, ...]] = (
         "CREATE INDEX idx_outbox_unprocessed ON outbox (created_at) WHERE processed_at IS NULL",

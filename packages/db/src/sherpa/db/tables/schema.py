@@ -4,8 +4,9 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from enum import StrEnum
 from functools import cache
-from typing import ClassVar, Final, NoReturn
+from typing import ClassVar, Final, NoReturn, override
 
+from piccolo.columns import Serial
 from piccolo.columns.defaults.timestamptz import TimestamptzNow
 from piccolo.constraints import Check
 from piccolo.engine.postgres import PostgresEngine
@@ -25,6 +26,21 @@ class ServerNow(TimestamptzNow):
     def postgres(self) -> str:
         """The default as SQL."""
         return "now()"
+
+
+class Identity(Serial):
+    """A bigint that the server counts up by itself; whoever inserts leaves it out, as Piccolo does."""
+
+    @property
+    @override
+    def column_type(self) -> str:
+        return "BIGINT GENERATED ALWAYS AS IDENTITY"
+
+    @property
+    @override
+    def ddl(self) -> str:
+        """The column as SQL: Piccolo's own would give it a default, too."""
+        return f'"{self._meta.db_column_name}" {self.column_type}'
 
 
 class KeyOfSeveral:
