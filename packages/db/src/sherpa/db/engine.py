@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from contextvars import Context, copy_context
+from contextvars import Context
 from types import TracebackType
 from typing import Self
 
@@ -43,6 +43,7 @@ class Database:
     async def close(self, *, grace_seconds: float = CLOSE_GRACE_SECONDS) -> None:
         """Close the pool; connections in use are waited for, at most so long, then ended."""
         try:
+            await self.engine.close_companions()
             await self._connections.close(grace_seconds)
         finally:
             binding.release(self.engine)
@@ -123,6 +124,4 @@ class Database:
 
         `asyncio.create_task(work(), context=database.outside_transaction())`
         """
-        context = copy_context()
-        context.run(self.engine.current_transaction.clear)
-        return context
+        return self.engine.outside_transaction()

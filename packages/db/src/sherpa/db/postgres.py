@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast, override
+from collections.abc import Callable, Sequence
+from contextvars import Context, copy_context
+from typing import Any, Protocol, cast, override
 
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
@@ -22,10 +23,18 @@ from sherpa.db.translation import translated
 type Rows = list[asyncpg.Record]
 
 
+class Companion(Protocol):
+    """What works beside one Database's transactions, and ends with it."""
+
+    async def close(self) -> None:
+        """Finish what is under way, while the pool is still open. It must not take long."""
+        ...
+
+
 class PooledEngine(PostgresEngine):
     """A PostgresEngine that takes its connections from a ConnectionPool, and refuses while that is closed."""
 
-    __slots__ = ("connections", "transaction_settings")
+    __slots__ = ("_companions", "connections", "transaction_settings")
 
     current_transaction: CurrentTransaction  # type: ignore[assignment]  # the same three methods, mended
 
@@ -35,6 +44,25 @@ class PooledEngine(PostgresEngine):
         self.pool = cast("asyncpg.Pool", connections)  # Piccolo only asks whether there is one
         self.current_transaction = CurrentTransaction()
         self.transaction_settings = transaction_settings(connections.settings)
+        self._companions: dict[object, Companion] = {}
+
+    def companion[C: Companion](self, kind: Callable[[PooledEngine], C]) -> C:
+        """Return this engine's one companion of the kind, made when it is first asked for."""
+        if kind not in self._companions:
+            self._companions[kind] = kind(self)
+        return cast("C", self._companions[kind])
+
+    async def close_companions(self) -> None:
+        """Close all companions; whoever asks for one afterwards gets another."""
+        while self._companions:
+            _, companion = self._companions.popitem()
+            await companion.close()
+
+    def outside_transaction(self) -> Context:
+        """Return a copy of the context for a task that must not share the open transaction."""
+        context = copy_context()
+        context.run(self.current_transaction.clear)
+        return context
 
     @override
     async def check_version(self) -> None:

@@ -14,6 +14,14 @@ class InvalidEventError(EventsError):
     """The event can't be published as it is: correct it where it is made."""
 
 
+class UnreadableEventError(EventsError):
+    """The entry is no event that this code can read; `reason` says which field, and why."""
+
+    def __init__(self, reason: str = "it is not as the contract says") -> None:
+        super().__init__(f"The entry can't be read as an event: {reason}.")
+        self.reason = reason
+
+
 class BrokerError(EventsError):
     """The broker did not do what was asked."""
 

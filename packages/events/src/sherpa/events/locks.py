@@ -1,0 +1,56 @@
+"""Locks by name, held by a session of PostgreSQL: they end with it, so nobody has to clean up after a kill.
+
+A name stands for a 64-bit key. All of it works on the session that is given, which must be the server's own
+and no pooler's, and on no other: whoever loses the session has lost its locks.
+"""
+
+from collections.abc import Iterable, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from typing import Final
+
+import asyncpg
+from asyncpg.pool import PoolConnectionProxy
+
+type Connection = asyncpg.Connection | PoolConnectionProxy
+
+_HELD: Final = """
+SELECT key, pid
+FROM unnest($1::bigint[]) AS wanted(key)
+JOIN pg_locks AS lock ON (lock.classid::bigint << 32) | lock.objid::bigint = wanted.key
+WHERE lock.locktype = 'advisory' AND lock.objsubid = 1 AND lock.granted
+  AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
+ORDER BY pid
+"""
+
+
+@lru_cache(maxsize=4096)
+def key(name: str) -> int:
+    """Return the advisory lock's key for a name: signed, 64 bits, the same on every machine and version."""
+    return int.from_bytes(blake2b(name.encode(), digest_size=8).digest(), signed=True)
+
+
+async def take(connection: Connection, name: str, *, shared: bool = False) -> bool:
+    """Take the lock if it is free, or shared with others who share it; tell whether it is ours.
+
+    The session counts how often it took it: it is free when it was given back as often.
+    """
+    function = "pg_try_advisory_lock_shared" if shared else "pg_try_advisory_lock"
+    taken: bool = await connection.fetchval(f"SELECT {function}($1)", key(name))
+    return taken
+
+
+async def give_back(connection: Connection, name: str, *, shared: bool = False) -> bool:
+    """Give the lock back once; tell whether the session held it."""
+    function = "pg_advisory_unlock_shared" if shared else "pg_advisory_unlock"
+    held: bool = await connection.fetchval(f"SELECT {function}($1)", key(name))
+    return held
+
+
+async def holders(connection: Connection, names: Iterable[str]) -> dict[str, Sequence[int]]:
+    """Return the names that any session of this database holds, with the process ids of the servers."""
+    by_key = {key(name): name for name in names}
+    found: dict[str, list[int]] = {}
+    for row in await connection.fetch(_HELD, list(by_key)):
+        found.setdefault(by_key[row["key"]], []).append(row["pid"])
+    return dict(found)
