@@ -1,0 +1,1 @@
+"""What operators ask and do: status, dead letters, replay, tail, retention, groups; no command line."""
