@@ -1,0 +1,37 @@
+"""What the domain needs in order to write to people: a sender and an address book, each behind a Protocol."""
+
+from dataclasses import dataclass
+from typing import Protocol
+from uuid import UUID
+
+from sherpa.db.transaction import Transaction
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Email:
+    """An e-mail to one person. `key` tells a repeat: the id of the event that asked for the e-mail."""
+
+    key: UUID
+    to: str
+    subject: str
+    text: str
+    html: str
+
+
+class EmailSender(Protocol):
+    """Sends e-mails. Whatever implements it passes `tests/emails/test_contract.py`."""
+
+    async def send(self, email: Email) -> None:
+        """Send the e-mail, once per key as far as the other side remembers keys.
+
+        Raises EmailUnavailableError, where sending it again later may help, and EmailRefusedError.
+        """
+        ...
+
+
+class EmailAddresses(Protocol):
+    """Knows where a user reads e-mail. No table of ours does: sign-in, and so the address, is Zitadel's."""
+
+    async def find(self, transaction: Transaction, user_id: UUID) -> str | None:
+        """Return the user's address, None for a user without one; `transaction` is the handler's."""
+        ...
