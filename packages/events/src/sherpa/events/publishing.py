@@ -11,6 +11,8 @@ from uuid import UUID
 
 import msgspec
 
+from sherpa.db.engine import Database
+from sherpa.db.postgres import PooledEngine
 from sherpa.db.transaction import Transaction
 from sherpa.events.entry import decoder
 from sherpa.events.errors import InvalidEventError
@@ -18,7 +20,7 @@ from sherpa.events.event import Event, Payload
 from sherpa.events.wakeup import Wakeup
 
 PAYLOAD_BYTES: Final = 65_536
-"""How long a payload's JSON may be where nothing else is said."""
+"""How many bytes a payload's JSON may have, unless `limit_payloads` said otherwise."""
 
 # Each event is a microsecond later than the one before, so that call order is the outbox's order. Inserting a
 # row takes longer than that: whatever the transaction publishes next is later still.
@@ -51,22 +53,39 @@ _TRACESTATE: Final = re.compile(r"[\x20-\x7e]{1,512}")
 _encode: Final = msgspec.json.Encoder().encode
 
 
-async def publish(transaction: Transaction, event: Event[Any], *, payload_bytes: int = PAYLOAD_BYTES) -> None:
+class _Limit:
+    """What one Database's payloads are bounded by."""
+
+    def __init__(self, _: PooledEngine) -> None:
+        self.payload_bytes = PAYLOAD_BYTES
+
+    async def close(self) -> None:
+        """Do nothing: there is nothing to end."""
+
+
+def limit_payloads(database: Database, payload_bytes: int) -> None:
+    """Bound the payloads that this database's transactions publish, until it is closed.
+
+    A process does it once, where it opens the database, with EVENTS_PAYLOAD_BYTES.
+    """
+    database.engine.companion(_Limit).payload_bytes = payload_bytes
+
+
+async def publish(transaction: Transaction, event: Event[Any]) -> None:
     """Write the event to the outbox in this transaction; once that commits, the relay is woken.
 
     Raises InvalidEventError, which leaves the transaction as it was; OutboxEventExistsError for an id that
     is there already.
     """
-    await publish_all(transaction, (event,), payload_bytes=payload_bytes)
+    await publish_all(transaction, (event,))
 
 
-async def publish_all(
-    transaction: Transaction, events: Sequence[Event[Any]], *, payload_bytes: int = PAYLOAD_BYTES
-) -> None:
+async def publish_all(transaction: Transaction, events: Sequence[Event[Any]]) -> None:
     """Write the events to the outbox in this order, all of them or none; otherwise as `publish`."""
     if not events:
         return
-    rows = [_row(event, payload_bytes) for event in events]
+    limit = transaction.engine.companion(_Limit).payload_bytes
+    rows = [_row(event, limit) for event in events]
     await transaction.connection.execute(_INSERT, *(list(column) for column in zip(*rows, strict=True)))
     transaction.after_commit(transaction.engine.companion(Wakeup).ring)
 
