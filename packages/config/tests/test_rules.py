@@ -81,6 +81,7 @@ def faults(section: type, environ: dict[str, str]) -> dict[str, str]:
         (RedisSettings, "REDIS_POOL_SIZE", ["0", "1000000000"], ["1"]),
         (RedisSettings, "REDIS_TIMEOUT_SECONDS", ["0"], ["5"]),
         (RedisSettings, "REDIS_SSL_MODE", ["require"], ["disable", "prefer"]),
+        (RedisSettings, "REDIS_TOPOLOGY", ["single", "Cluster"], ["standalone", "cluster"]),
         (EventsSettings, "EVENTS_PARTITIONS", ["0", "257", "two"], ["1", "256"]),
         (EventsSettings, "EVENTS_BATCH_SIZE", ["0", "10001"], ["1", "10000"]),
         (EventsSettings, "EVENTS_POLL_SECONDS", ["0", "-1", "soon"], ["0.05", "1"]),
@@ -220,6 +221,37 @@ def test_production_requires_tls_for_redis(
         list(faults(RedisSettings, environ)),
         list(faults(RedisSettings, environ | PRODUCTION)),
     )
+
+
+@pytest.mark.parametrize(
+    ("topology", "nodes", "master", "url", "expected"),
+    [
+        ("standalone", "", "", "redis://h/3", []),
+        ("standalone", "h:6379", "", "redis://h", ["REDIS_NODES"]),
+        ("standalone", "", "mymaster", "redis://h", ["REDIS_SENTINEL_MASTER"]),
+        ("sentinel", "h:26380,[::1]:26379", "mymaster", "redis://h:26379/3", []),
+        ("sentinel", "h:26380", "", "redis://h:26379", ["REDIS_SENTINEL_MASTER"]),
+        ("sentinel", "h", "mymaster", "redis://h:26379", ["REDIS_NODES"]),
+        ("sentinel", "h:0,h:65536", "mymaster", "redis://h:26379", ["REDIS_NODES"]),
+        ("sentinel", "::1:26379", "mymaster", "redis://h:26379", ["REDIS_NODES"]),
+        ("sentinel", "user@h:26379", "mymaster", "redis://h:26379", ["REDIS_NODES"]),
+        ("cluster", "h:6380, i:6381", "", "redis://h:6379", []),
+        ("cluster", "", "", "redis://h:6379/1", ["REDIS_URL"]),
+        ("cluster", "", "mymaster", "redis://h:6379", ["REDIS_SENTINEL_MASTER"]),
+    ],
+)
+def test_redis_servers_are_described_without_contradiction(
+    topology: str, nodes: str, master: str, url: str, expected: list[str]
+) -> None:
+    """Each way to arrange the servers has what it needs, and nothing that another one has."""
+    environ = {
+        "REDIS_URL": url,
+        "REDIS_TOPOLOGY": topology,
+        "REDIS_NODES": nodes,
+        "REDIS_SENTINEL_MASTER": master,
+    }
+
+    assert expected == list(faults(RedisSettings, environ))
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """Typed settings from the environment: frozen sections, read once at a process's edge and passed down."""
 
-from sherpa.config.choices import Environment, LogFormat, Provider, RedisSslMode, SslMode
+from sherpa.config.choices import Environment, LogFormat, Provider, RedisSslMode, RedisTopology, SslMode
 from sherpa.config.directives import LogDirectives
 from sherpa.config.errors import ConfigError, Fault, InvalidValueError
 from sherpa.config.loader import load
@@ -36,6 +36,7 @@ __all__ = [
     "Provider",
     "RedisSettings",
     "RedisSslMode",
+    "RedisTopology",
     "Secret",
     "ServerSettings",
     "ServiceUrl",

@@ -29,6 +29,14 @@ class RedisSslMode(StrEnum):
     VERIFY_FULL = "verify-full"
 
 
+class RedisTopology(StrEnum):
+    """How Redis's servers are arranged: one, a primary that Sentinels name, or slots spread over several."""
+
+    STANDALONE = "standalone"
+    SENTINEL = "sentinel"
+    CLUSTER = "cluster"
+
+
 class LogFormat(StrEnum):
     """How log lines are written: for eyes or for machines."""
 

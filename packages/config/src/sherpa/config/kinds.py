@@ -10,6 +10,7 @@ from sherpa.config.directives import LEVELS, LogDirectives
 from sherpa.config.errors import InvalidValueError
 from sherpa.config.parsers import (
     one_line,
+    read_addresses,
     read_email_address,
     read_host,
     read_https_url,
@@ -138,6 +139,12 @@ def origins() -> Kind[tuple[str, ...]]:
     """Return the kind of lists of browser origins; `*` stands for any."""
     right = "origins such as https://app.example.com, separated by commas, or *"
     return parsed("list", right, read_origins)
+
+
+def addresses() -> Kind[tuple[str, ...]]:
+    """Return the kind of lists of servers."""
+    right = "host:port, separated by commas; IPv6 as [::1]:port"
+    return parsed("list", right, read_addresses)
 
 
 def names() -> Kind[tuple[str, ...]]:

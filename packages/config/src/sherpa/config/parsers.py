@@ -91,6 +91,25 @@ def _is_address(value: str) -> bool:
     return True
 
 
+def read_addresses(value: str) -> tuple[str, ...]:
+    """Return the addresses of a list with commas: `host:port` each, IPv6 in brackets, in small letters."""
+    return tuple(_address(item.strip().lower()) for item in value.split(",") if item.strip())
+
+
+def _address(item: str) -> str:
+    host, colon, port = item.rpartition(":")
+    if not (colon and re.fullmatch(r"\d{1,5}", port, re.ASCII) and 1 <= int(port) <= 65535):
+        raise InvalidValueError("holds an address without a port from 1 to 65535")
+    read_host(host[1:-1] if host.startswith("[") and host.endswith("]") else _without_colon(host))
+    return item
+
+
+def _without_colon(host: str) -> str:
+    if ":" in host:
+        raise InvalidValueError("holds an IPv6 address without brackets")
+    return host
+
+
 def read_origins(value: str) -> tuple[str, ...]:
     """Return the origins of a list with commas, in small letters."""
     return tuple(_origin(item.strip().lower()) for item in value.split(",") if item.strip())
