@@ -1,0 +1,47 @@
+"""Who leads a partition: whoever's session holds its lock, and no one of another division into partitions."""
+
+from typing import Final
+
+from sherpa.events import locks
+from sherpa.events.relay.outcome import Outcome
+from sherpa.events.relay.session import Session
+
+MOST_PARTITIONS: Final = 256
+
+
+def lock_name(partition: int, partitions: int) -> str:
+    """Return the name of the lock that a partition's leader holds."""
+    return f"relay/{partition}/{partitions}"
+
+
+def layout_name(partitions: int) -> str:
+    """Return the name of the lock that all leaders of so many partitions share."""
+    return f"relay/layout/{partitions}"
+
+
+async def seek(session: Session, partition: int, partitions: int) -> Outcome:
+    """Take the lead of a partition if nobody has it and nobody divides otherwise.
+
+    Return LEADING, STANDBY or OTHER_LAYOUT; the lock is kept in the first case only.
+    """
+    name = lock_name(partition, partitions)
+    if not await locks.take(session.connection, name):
+        return Outcome.STANDBY
+    if await _joins(session, partitions):
+        return Outcome.LEADING
+    await locks.give_back(session.connection, name)
+    return Outcome.OTHER_LAYOUT
+
+
+async def _joins(session: Session, partitions: int) -> bool:
+    """Join the leaders of this layout, unless there are leaders of another one.
+
+    Whoever joins looks only then, so of two layouts' first leaders at least one sees the other.
+    """
+    name = layout_name(partitions)
+    await locks.take(session.connection, name, shared=True)
+    others = [layout_name(other) for other in range(1, MOST_PARTITIONS + 1) if other != partitions]
+    if not await locks.holders(session.connection, others):
+        return True
+    await locks.give_back(session.connection, name, shared=True)
+    return False

@@ -1,0 +1,81 @@
+"""The outbox as the relay reads and marks it: three statements, on a session whose plans are pinned."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+import asyncpg
+
+from sherpa.events.entry import COLUMNS, fields_of
+from sherpa.events.partitions import partition_of
+from sherpa.events.relay.horizon import Bounds, Sample
+
+# The bound is computed by the statement itself, in the same snapshot that decides what is visible. NOT IN is
+# right here: as a hashed subplan it is nearly free, where `<> ALL(array)` compares each row with each id.
+_READ: Final = f"""
+SELECT {COLUMNS} FROM outbox
+WHERE processed_at IS NULL
+  AND created_at >= (
+      SELECT least($1::timestamptz, min(since))
+      FROM unnest($2::xid8[], $3::timestamptz[]) AS late(number, since)
+      WHERE pg_visible_in_snapshot(number, pg_current_snapshot())
+  )
+  AND outbox.id NOT IN (SELECT unnest($4::text[]::uuid[]))
+  AND ($5 = 1 OR {partition_of("aggregate_id", "$5")} = $6)
+ORDER BY created_at, outbox.id
+LIMIT $7
+"""  # noqa: S608 - our own constants
+
+_MARK: Final = """
+UPDATE outbox SET processed_at = clock_timestamp()
+WHERE id = ANY($1::text[]::uuid[]) AND processed_at IS NULL
+"""
+
+_SAMPLE: Final = "SELECT clock_timestamp() AS at, pg_current_snapshot() AS snapshot"
+
+
+@dataclass(frozen=True, slots=True)
+class Batch:
+    """Events in their order, as entries of the stream. `is_full`: there may be more of them."""
+
+    entries: Sequence[Mapping[str, str]] = ()
+    is_full: bool = False
+
+    @property
+    def ids(self) -> list[str]:
+        """The events' ids."""
+        return [entry["id"] for entry in self.entries]
+
+    @property
+    def reached(self) -> datetime | None:
+        """When the last event was created; None where there may be no more."""
+        return datetime.fromisoformat(self.entries[-1]["occurred_at"]) if self.is_full else None
+
+
+NOTHING: Final = Batch()
+
+
+class Outbox:
+    """One partition's share of the outbox, on a session of its own."""
+
+    def __init__(self, connection: asyncpg.Connection, partition: int, partitions: int) -> None:
+        self._connection = connection
+        self._share = (partitions, partition)
+
+    async def read(self, bounds: Bounds, in_flight: Sequence[str], limit: int) -> Batch:
+        """Return the oldest events that are not marked, without those in flight, at most `limit`."""
+        rows = await self._connection.fetch(
+            _READ, bounds.recent, bounds.numbers, bounds.since, in_flight, *self._share, limit
+        )
+        return Batch([fields_of(row) for row in rows], is_full=len(rows) == limit)
+
+    async def mark(self, ids: Sequence[str]) -> None:
+        """Mark the events as published. One that is marked already keeps its time."""
+        await self._connection.execute(_MARK, ids)
+
+    async def sample(self) -> Sample:
+        """Return the server's time and its open transactions."""
+        (row,) = await self._connection.fetch(_SAMPLE)
+        _, _, open_numbers = row["snapshot"]
+        return Sample(row["at"], frozenset(open_numbers))

@@ -1,0 +1,109 @@
+"""One process's time as the leader of a partition: as long as its session, which holds the lock.
+
+The broker's token is taken anew after whatever leaves an append's outcome unknown, so that one which is still
+under way somewhere can't arrive after those that follow.
+"""
+
+import time
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from sherpa.config import EventsSettings
+from sherpa.events.brokers.broker import Broker, Token
+from sherpa.events.errors import BrokerError, BrokerFullError, FencedError
+from sherpa.events.metrics import RelayMetrics
+from sherpa.events.relay import layout
+from sherpa.events.relay.capacity import Capacity
+from sherpa.events.relay.outbox import Batch, Outbox
+from sherpa.events.relay.outcome import Outcome
+from sherpa.events.relay.publication import Publication
+from sherpa.events.relay.reading import Reader
+from sherpa.events.relay.session import Session
+
+ROLE: Final = "relay"
+_NO_TOKEN: Final = Token("")
+LOOK_SECONDS: Final = 1.0
+
+
+class Term:
+    """The lead of one partition, on the session that holds its lock."""
+
+    def __init__(
+        self,
+        session: Session,
+        broker: Broker,
+        partition: int,
+        settings: EventsSettings,
+        metrics: RelayMetrics,
+    ) -> None:
+        self._session = session
+        self._broker = broker
+        self._partition = partition
+        self._settings = settings
+        self._metrics = metrics
+        self._token = _NO_TOKEN
+        self._capacity = Capacity(broker, partition, settings)
+        self._look_due = 0.0
+        outbox = Outbox(session.connection, partition, settings.partitions)
+        self._reader = Reader(outbox)
+        self._publication = Publication(session, outbox, self._reader, self._append)
+
+    async def step(self) -> Outcome:
+        """Move a batch on.
+
+        Raises BrokerError when the broker is away, and the driver's errors when the session has ended, and
+        with it the term.
+        """
+        try:
+            if not self._token:
+                if await self._find_undrained():
+                    return Outcome.UNDRAINED
+                await self._take()
+            return await self._move()
+        except BrokerFullError:
+            self._capacity.refused()
+            return Outcome.PAUSED
+        except FencedError:
+            self._token = _NO_TOKEN
+            return Outcome.FENCED
+        except BrokerError:
+            self._token = _NO_TOKEN
+            raise
+
+    async def settle(self) -> None:
+        """Mark what is confirmed."""
+        await self._publication.settle()
+
+    async def _find_undrained(self) -> Sequence[int]:
+        return await self._session.beating(layout.adopt(self._broker, self._settings.partitions))
+
+    async def _take(self) -> None:
+        await self._session.beat()  # the right to take the role is the lock, and that is the session's
+        self._token = await self._session.beating(self._broker.take(self._partition, ROLE))
+        self._metrics.term.set(int(self._token.partition(":")[0]))
+
+    async def _move(self) -> Outcome:
+        if self._capacity.room == 0 or time.monotonic() >= self._look_due:
+            await self._session.beating(self._capacity.look())
+            self._look_due = time.monotonic() + LOOK_SECONDS
+        waiting = self._publication.waiting
+        limit = min(self._settings.batch_size, max(0, self._capacity.room - waiting))
+        if not limit and not waiting:
+            await self._session.beat()
+            return Outcome.PAUSED
+        moved = await self._publication.step(limit)
+        if self._publication.waiting:
+            return Outcome.MOVED
+        return Outcome.CAUGHT_UP if moved else Outcome.IDLE
+
+    async def _append(self, batch: Batch) -> None:
+        await self._broker.append(self._partition, self._token, batch.entries)
+        count = len(batch.entries)
+        self._capacity.appended(count)
+        self._metrics.published.inc(count)
+        self._metrics.batch_size.observe(count)
+        now = self._reader.server_time()
+        self._metrics.publish_latency.observe(
+            [(now - datetime.fromisoformat(entry["occurred_at"])).total_seconds() for entry in batch.entries]
+        )
