@@ -5,17 +5,26 @@ from typing import Protocol
 from uuid import UUID
 
 from sherpa.db.transaction import Transaction
+from sherpa.membership.errors import EmailRefusedError
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Email:
-    """An e-mail to one person. `key` tells a repeat: the id of the event that asked for the e-mail."""
+    """An e-mail to one person. `key` tells a repeat: the id of the event that asked for the e-mail.
+
+    Raises EmailRefusedError where address or subject could not be a header of an e-mail.
+    """
 
     key: UUID
     to: str
     subject: str
     text: str
     html: str
+
+    def __post_init__(self) -> None:
+        for name, text in (("address", self.to), ("subject", self.subject)):
+            if not text or not text.isprintable():
+                raise EmailRefusedError(f"An e-mail's {name} must be one line of printable letters.")
 
 
 class EmailSender(Protocol):
