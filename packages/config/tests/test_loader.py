@@ -53,6 +53,14 @@ class Migration:
     logging: LoggingSettings
 
 
+@dataclass(frozen=True)
+class Mailing:
+    """A process that can do without e-mail."""
+
+    logging: LoggingSettings
+    email: EmailSettings | None
+
+
 def faults(wanted: type, environ: dict[str, str]) -> dict[str, str]:
     """Return what is wrong, by variable."""
     with pytest.raises(ConfigError) as caught:
@@ -70,6 +78,17 @@ def test_a_sound_environment_loads_whole(everything: dict[str, str]) -> None:
         settings.ai.primary_provider,
         settings.payment.api_key.reveal(),
     )
+
+
+def test_a_section_that_may_be_absent_is_none_where_nothing_is_set() -> None:
+    """Of a field `Section | None`, nothing set is None, all set is the section, and a part of it is a fault."""
+    sound = {"RESEND_API_KEY": "re_8sQx", "EMAIL_FROM": "hello@choice.test"}
+
+    absent = load(Mailing, environ={"LOG_LEVEL": "debug"}, dotenv=None).email
+    present = load(Mailing, environ=sound, dotenv=None).email
+
+    assert (None, "hello@choice.test") == (absent, present and present.from_address)
+    assert {"EMAIL_FROM": "is needed, but not set"} == faults(Mailing, {"RESEND_API_KEY": "re_8sQx"})
 
 
 def test_the_defaults_are_the_promised_ones(everything: dict[str, str]) -> None:

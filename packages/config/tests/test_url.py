@@ -12,7 +12,8 @@ from sherpa.config import InvalidValueError, Secret, ServiceUrl, SslMode
 TEXT = st.text(
     st.characters(exclude_characters="\0\ufffd", exclude_categories=["Cs"]), min_size=1, max_size=12
 )
-HOST = st.from_regex(r"[a-z0-9]([a-z0-9.-]{0,20}[a-z0-9])?", fullmatch=True) | st.ip_addresses().map(str)
+LABEL = r"[a-z0-9]([a-z0-9-]{0,8}[a-z0-9])?"
+HOST = st.from_regex(rf"{LABEL}(\.{LABEL}){{0,2}}", fullmatch=True) | st.ip_addresses().map(str)
 URLS = st.builds(
     ServiceUrl,
     scheme=st.sampled_from(["postgresql", "postgres"]),
