@@ -1,0 +1,27 @@
+"""What may go wrong while a handler runs, beside the handler's own errors."""
+
+from sherpa.events.errors import EventsError
+
+
+class InvalidHandlersError(EventsError):
+    """The handlers can't run as they are declared: correct the declarations."""
+
+
+class HandlerTimeoutError(EventsError):
+    """The handler took longer than its timeout_seconds, and was stopped: make it faster, or allow more."""
+
+
+class HandlerCancelledError(EventsError):
+    """The handler cancelled itself; what it did is rolled back."""
+
+
+class WorkUndoneError(EventsError):
+    """The handler rolled its transaction back and raised nothing: raise an error where work can't be done."""
+
+
+class ProcessDiedError(EventsError):
+    """The process died each time that it ran this event: mend the handler, then retry the event."""
+
+
+class SessionLostError(EventsError):
+    """The database session ended under the work, and with it the right to do it: begin anew."""

@@ -1,0 +1,138 @@
+"""Who may give a handler the events of a partition: one process, for as long as its database sessions live.
+
+Every effect is committed in one of these sessions, and a new owner begins only when all of the old one's are
+gone. So whoever was paused, or cut off, can't commit anything any more, however late it wakes up.
+"""
+
+import asyncio
+from collections.abc import Callable
+
+from asyncpg import Connection
+from asyncpg.pool import PoolConnectionProxy
+
+from sherpa.db.engine import Database
+from sherpa.db.errors import ConnectionLostError, DatabaseError
+from sherpa.db.pool import is_alive
+from sherpa.db.translation import translated
+from sherpa.events import locks
+
+CHANNEL = "sherpa_handlers"
+BEAT_SECONDS = 1.0
+# A paused process misses its beats; the server then ends its sessions, and another process takes over.
+IDLE_LIMIT_SECONDS = 5
+_ANSWER_SECONDS = 5.0
+
+
+class Lane:
+    """One session of the owner's, used by one piece of work at a time: hold `busy` meanwhile."""
+
+    __slots__ = ("busy", "connection")
+
+    def __init__(self, connection: PoolConnectionProxy) -> None:
+        self.connection = connection
+        self.busy = asyncio.Lock()
+
+    @property
+    def is_alive(self) -> bool:
+        """Tell whether the session is open, as far as we have heard."""
+        return is_alive(self.connection)
+
+    async def beat(self) -> None:
+        """Show the server that we live, unless the lane's work does. Raises DatabaseError, TimeoutError."""
+        if self.busy.locked():
+            return
+        async with self.busy:
+            with translated():
+                await self.connection.execute("SELECT 1", timeout=_ANSWER_SECONDS)
+
+
+class Ownership:
+    """The right to a handler's events of one partition, and the sessions that are the proof of it."""
+
+    def __init__(
+        self, database: Database, *, handler: str, partition: int, lanes: int, longest_call_seconds: float
+    ) -> None:
+        self._connections = database.engine.connections
+        self._lock = f"handler/{handler}/{partition}"
+        self._wanted = lanes
+        self._in_transaction_seconds = int(longest_call_seconds) + IDLE_LIMIT_SECONDS
+        self._on_notice: Callable[[str], None] | None = None
+        self.lanes: list[Lane] = []
+
+    @property
+    def is_held(self) -> bool:
+        """Tell whether we own it, as far as we have heard."""
+        return bool(self.lanes) and all(lane.is_alive for lane in self.lanes)
+
+    async def take(self, on_notice: Callable[[str], None]) -> bool:
+        """Become the owner, unless another process is; operators' notices are then given to `on_notice`.
+
+        Raises what sherpa.db does when there is no session to be had.
+        """
+        self._on_notice = on_notice
+        try:
+            is_ours = await self._take()
+        except BaseException:
+            await self.give_up()
+            raise
+        if not is_ours:
+            await self.give_up()
+        return is_ours
+
+    async def beat(self) -> None:
+        """Keep the idle sessions; where one is gone or doesn't answer, end all and raise what it was."""
+        try:
+            for lane in self.lanes:
+                if not lane.is_alive:
+                    raise ConnectionLostError
+                await lane.beat()
+        except (DatabaseError, TimeoutError):
+            for lane in self.lanes:  # whoever waits for an answer in one of them learns it now
+                self._connections.discard(lane.connection)
+            raise
+
+    async def give_up(self) -> None:
+        """Give the sessions back, and with them the ownership: at once."""
+        lanes, self.lanes = self.lanes, []
+        for lane in lanes:
+            await self._release(lane.connection)
+
+    async def _take(self) -> bool:
+        first = await self._open()
+        with translated():
+            if not await locks.take(first, self._lock):
+                return False
+            # Alone for an instant: nobody's session is left. From here on what we share keeps others out.
+            await locks.take(first, self._lock, shared=True)
+            await locks.give_back(first, self._lock)
+            await first.add_listener(CHANNEL, self._hear)
+            for _ in range(self._wanted - 1):
+                await locks.take(await self._open(), self._lock, shared=True)
+            # Had the first session ended meanwhile, the others might share the lock with the next owner.
+            await first.execute("SELECT 1")
+        return True
+
+    async def _open(self) -> PoolConnectionProxy:
+        connection = await self._connections.acquire()
+        self.lanes.append(Lane(connection))
+        with translated():
+            await connection.execute(
+                f"SET idle_session_timeout = '{IDLE_LIMIT_SECONDS}s';"
+                f"SET idle_in_transaction_session_timeout = '{self._in_transaction_seconds}s'"
+            )
+        return connection
+
+    async def _release(self, connection: PoolConnectionProxy) -> None:
+        try:
+            if is_alive(connection):
+                with translated():
+                    await connection.remove_listener(CHANNEL, self._hear)
+        except (DatabaseError, TimeoutError):
+            self._connections.discard(connection)
+        await self._connections.release(connection)
+
+    def _hear(
+        self, _connection: Connection | PoolConnectionProxy, _pid: int, _channel: str, payload: object
+    ) -> None:
+        if self._on_notice is not None:
+            self._on_notice(str(payload))
