@@ -1,4 +1,4 @@
--- The schema after 007_failed_events, as pg_dump 16 writes it, without history and optional extensions.
+-- The schema after 009_published_index, as pg_dump 16 writes it, without history and optional extensions.
 -- Made by `inv schema` from the migrations: change those, then run it again.
 
 CREATE TABLE public.billing_history (
@@ -67,13 +67,15 @@ CREATE TABLE public.outbox (
     causation_id uuid,
     traceparent text,
     tracestate text
-);
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
 
 CREATE TABLE public.processed_events (
     event_id uuid NOT NULL,
     handler_name character varying(100) NOT NULL,
     processed_at timestamp with time zone DEFAULT now() NOT NULL
-);
+)
+WITH (autovacuum_vacuum_scale_factor='0', autovacuum_vacuum_threshold='2000', autovacuum_vacuum_cost_delay='0');
 
 ALTER TABLE ONLY public.billing_history
     ADD CONSTRAINT billing_history_pkey PRIMARY KEY (id);
@@ -100,6 +102,8 @@ CREATE INDEX idx_failed_events_aggregate ON public.failed_events USING btree (ha
 CREATE INDEX idx_failed_events_due ON public.failed_events USING btree (handler_name, next_attempt_at) WHERE ((status)::text = 'retrying'::text);
 
 CREATE INDEX idx_memberships_stripe_customer ON public.memberships USING btree (stripe_customer_id) WHERE (stripe_customer_id IS NOT NULL);
+
+CREATE INDEX idx_outbox_published ON public.outbox USING btree (processed_at) WHERE (processed_at IS NOT NULL);
 
 CREATE INDEX idx_outbox_unprocessed ON public.outbox USING btree (created_at) WHERE (processed_at IS NULL);
 

@@ -1,12 +1,13 @@
 """The outbox: events written by the transaction that made them true, waiting to be published."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from piccolo.columns import JSONB, UUID, Integer, Text, Timestamptz, Varchar
 from piccolo.columns.defaults.uuid import UUID4
 from piccolo.table import Table
 
-from sherpa.db.tables.schema import ServerNow
+from sherpa.db.tables.schema import VACUUM_BY_CHANGES, ServerNow
 
 
 class Outbox(Table, tablename="outbox"):
@@ -25,6 +26,8 @@ class Outbox(Table, tablename="outbox"):
     traceparent = Text(null=True, default=None)
     tracestate = Text(null=True, default=None)
 
+    storage: ClassVar[Mapping[str, int]] = VACUUM_BY_CHANGES
     ddl_indexes: ClassVar[tuple[str, ...]] = (
         "CREATE INDEX idx_outbox_unprocessed ON outbox (created_at) WHERE processed_at IS NULL",
+        "CREATE INDEX idx_outbox_published ON outbox (processed_at) WHERE processed_at IS NOT NULL",
     )

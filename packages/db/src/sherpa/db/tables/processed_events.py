@@ -1,11 +1,12 @@
 """The memory of handled events: whoever finds its row here has nothing left to do."""
 
+from collections.abc import Mapping
 from typing import ClassVar
 
 from piccolo.columns import UUID, Timestamptz, Varchar
 from piccolo.table import Table
 
-from sherpa.db.tables.schema import KeyOfSeveral, ServerNow
+from sherpa.db.tables.schema import VACUUM_BY_CHANGES, KeyOfSeveral, ServerNow
 
 
 class ProcessedEvents(KeyOfSeveral, Table, tablename="processed_events"):
@@ -17,6 +18,7 @@ class ProcessedEvents(KeyOfSeveral, Table, tablename="processed_events"):
     handler_name = Varchar(length=100, default=None)
     processed_at = Timestamptz(default=ServerNow())
 
+    storage: ClassVar[Mapping[str, int]] = VACUUM_BY_CHANGES
     ddl_indexes: ClassVar[tuple[str, ...]] = (
         "CREATE INDEX idx_processed_events_handler ON processed_events (handler_name, processed_at)",
     )

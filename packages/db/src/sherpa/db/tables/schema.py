@@ -28,6 +28,14 @@ class ServerNow(TimestamptzNow):
         return "now()"
 
 
+VACUUM_BY_CHANGES: Final = {
+    "autovacuum_vacuum_scale_factor": 0,
+    "autovacuum_vacuum_threshold": 2000,
+    "autovacuum_vacuum_cost_delay": 0,
+}
+"""Storage parameters of a large table with many changes: vacuumed by their number, whatever its size."""
+
+
 class Identity(Serial):
     """A bigint that the server counts up by itself; whoever inserts leaves it out, as Piccolo does."""
 
@@ -79,7 +87,8 @@ class _Dialect(PostgresEngine):
 def statements(table: type[Table]) -> tuple[str, ...]:
     """Return the SQL that makes the table as its class declares it. Needs no database.
 
-    `ddl_indexes` is ours: Piccolo has no words for partial, descending or compound indexes.
+    `ddl_indexes` is ours: Piccolo has no words for partial, descending or compound indexes. So is `storage`,
+    the table's storage parameters.
     """
     with _speaking_postgres(table):
         _, *indexes_and_constraints = table.create_table().ddl
@@ -88,6 +97,8 @@ def statements(table: type[Table]) -> tuple[str, ...]:
         columns = [column.replace(" PRIMARY KEY", "", 1) for column in columns]
         columns.append(f"PRIMARY KEY ({', '.join(table.key_columns)})")
     create = f"CREATE TABLE {table._meta.get_formatted_tablename()} ({', '.join(columns)})"
+    if storage := vars(table).get("storage"):
+        create += f" WITH ({', '.join(f'{name} = {value}' for name, value in storage.items())})"
     return (create, *indexes_and_constraints, *vars(table)["ddl_indexes"])
 
 
