@@ -4,11 +4,12 @@ A command whose reply is lost may have been run, so that nothing here sends one 
 said that it did not run it.
 """
 
+import asyncio
 from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
-from redis.asyncio import Redis
-from redis.asyncio.connection import ConnectionPool
+from redis.asyncio import ConnectionPool, Redis
+from redis.asyncio.sentinel import Sentinel
 
 type Argument = str | int | bytes
 # What a reply holds depends on the command, which only its caller knows.
@@ -40,27 +41,37 @@ class Link(Protocol):
 
 
 class PoolLink:
-    """One server that takes writes: a standalone one, or the primary that Sentinel names."""
+    """One server that takes writes: a standalone one, a node, or the primary that the Sentinels name.
 
-    def __init__(self, pool: ConnectionPool) -> None:
+    `most` bounds the commands under way, and so the connections. Who comes too late waits.
+    """
+
+    def __init__(self, pool: ConnectionPool, *, most: int, sentinels: Sentinel | None = None) -> None:
         self._pool = pool
+        self._sentinels = sentinels
         self._redis = Redis.from_pool(pool)
         self._send: Callable[..., Awaitable[Reply]] = self._redis.execute_command
+        self._turns = asyncio.Semaphore(most)
 
-    async def command(self, key: str, *arguments: Argument) -> Reply:  # noqa: ARG002  # there is only one server
+    async def command(self, key: str, *arguments: Argument) -> Reply:  # noqa: ARG002  # for a cluster's sake
         """Send a command."""
-        return await self._send(*arguments)
+        async with self._turns:
+            return await self._send(*arguments)
 
     async def each_server(self, *arguments: Argument) -> Sequence[Reply]:
         """Send a command to the one server."""
-        return [await self._send(*arguments)]
+        async with self._turns:
+            return [await self._send(*arguments)]
 
     async def existing(self, keys: Sequence[str]) -> list[int]:
         """Ask for all keys in one go."""
-        async with self._redis.pipeline(transaction=False) as pipeline:
-            for key in keys:
-                pipeline.execute_command("EXISTS", key)
-            return [place for place, there in enumerate(await pipeline.execute()) if there]
+        there = await self._send_all(*(("EXISTS", key) for key in keys))
+        return [place for place, is_there in enumerate(there) if is_there]
+
+    async def ask(self, *arguments: Argument) -> Reply:
+        """Send a command for a slot that is on its way to this server, on the same connection as ASKING."""
+        _, reply = await self._send_all(("ASKING",), arguments)
+        return reply
 
     async def reconnect(self) -> None:
         """Leave the connections that are not in use."""
@@ -69,3 +80,12 @@ class PoolLink:
     async def close(self) -> None:
         """Close all connections."""
         await self._redis.aclose()
+        if self._sentinels:
+            await self._sentinels.aclose()
+
+    async def _send_all(self, *commands: tuple[Argument, ...]) -> Sequence[Reply]:
+        async with self._turns, self._redis.pipeline(transaction=False) as pipeline:
+            add: Callable[..., object] = pipeline.execute_command
+            for command in commands:
+                add(*command)
+            return await pipeline.execute()

@@ -44,14 +44,14 @@ _PASSING = (
         "NOREPLICAS ",
         "READONLY ",
     ),
-    *("TRYAGAIN ", "UNBLOCKED ", "ERR max number of clients reached"),
+    *("TRYAGAIN ", "UNBLOCKED "),
 )
 _NOT_THE_ONE = frozenset(("READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED"))
 
 
 def translate(error: Exception, where: str) -> BrokerError:
     """Return our error for one of redis-py's; `where` names the server, without its password."""
-    text = str(error) or type(error).__name__
+    text = str(error).rstrip(".") or type(error).__name__
     word = text.partition(" ")[0]
     if word == "FENCED":
         return FencedError()

@@ -1,4 +1,7 @@
 -- One step: a consumer that is given something between the look and the deletion would lose it.
+if redis.call('EXISTS', KEYS[1]) == 0 then
+  return redis.error_reply('NOGROUP')
+end
 local deleted = 0
 for _, consumer in ipairs(redis.call('XINFO', 'CONSUMERS', KEYS[1], ARGV[1])) do
   local facts = {}

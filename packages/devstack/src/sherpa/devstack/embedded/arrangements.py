@@ -1,0 +1,175 @@
+"""Several Valkey servers that work together, for tests: a primary, its replica and a Sentinel; a cluster.
+
+They are real processes on 127.0.0.1, and quick to notice that one of them is away.
+"""
+
+import contextlib
+import os
+import signal
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import psutil
+
+from sherpa.devstack import ports, processes
+from sherpa.devstack.embedded.account import current_account
+from sherpa.devstack.embedded.binaries import valkey_binary
+from sherpa.devstack.embedded.valkey import ValkeyServer
+from sherpa.devstack.errors import ServerFailedError
+from sherpa.devstack.processes import Spawn
+from sherpa.devstack.resp import RedisConnection, RedisReplyError, Reply
+
+PATIENCE_SECONDS = 30.0
+NOTICE_MILLISECONDS = 500
+SLOTS = 16_384
+PRIMARY = "choice"
+
+_OPTIONS = {"repl-diskless-sync-delay": "0", "appendonly": "no", "save": ""}
+
+
+def ask(port: int, *words: str, password: str | None = None) -> Reply:
+    """Return the answer to one command on a connection of its own."""
+    with RedisConnection(ports.LOOPBACK, port, password=password) as connection:
+        return connection.ask(*words)
+
+
+def wait_until(holds: Callable[[], bool], what: str) -> None:
+    """Wait until it holds. Raises ServerFailedError naming what did not come."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while True:
+        with contextlib.suppress(OSError, RedisReplyError):
+            if holds():
+                return
+        if time.monotonic() > deadline:
+            raise ServerFailedError(
+                f"Waited {PATIENCE_SECONDS:.0f} s for nothing: {what}.", remedy="Try again."
+            )
+        time.sleep(0.02)
+
+
+@dataclass
+class WatchedServers:
+    """A primary and a replica, which a Sentinel watches and puts in the primary's place."""
+
+    directory: Path
+    password: str = field(repr=False)
+    sentinel_port: int = field(default_factory=ports.any_free)
+    servers: list[ValkeyServer] = field(default_factory=list)
+    _sentinel: psutil.Process | None = None
+
+    def start(self) -> None:
+        """Start all three, and wait until a failover is possible."""
+        first, second = (self._server(name) for name in ("one", "two"))
+        self.servers = [first, second]
+        first.start()
+        second.start()
+        ask(second.port, "REPLICAOF", ports.LOOPBACK, str(first.port), password=self.password)
+        self._start_sentinel(first.port)
+        wait_until(self.is_whole, "a replica that follows its primary")
+
+    def stop(self) -> None:
+        """Stop all three."""
+        if self._sentinel:
+            processes.stop(self._sentinel, (signal.SIGKILL, PATIENCE_SECONDS))
+        for server in self.servers:
+            server.stop()
+
+    def is_whole(self) -> bool:
+        """Whether the Sentinel knows of a replica that follows the primary."""
+        replicas = ask(self.sentinel_port, "SENTINEL", "REPLICAS", PRIMARY)
+        facts = [_facts(each) for each in replicas] if isinstance(replicas, list) else []
+        return any(each["master-link-status"] == "ok" and each["flags"] == "slave" for each in facts)
+
+    def primary(self) -> ValkeyServer:
+        """Return the server that the Sentinel names."""
+        answer = ask(self.sentinel_port, "SENTINEL", "GET-MASTER-ADDR-BY-NAME", PRIMARY)
+        port = int(answer[1]) if isinstance(answer, list) and isinstance(answer[1], bytes) else 0
+        return next(server for server in self.servers if server.port == port)
+
+    def fail_over(self) -> None:
+        """Let the replica take over while the primary lives, and wait until both know."""
+        wait_until(self.is_whole, "a replica to take over")
+        old = self.primary()
+        ask(self.sentinel_port, "SENTINEL", "FAILOVER", PRIMARY)
+        wait_until(lambda: self.primary() is not old, "another primary")
+
+    def _server(self, name: str) -> ValkeyServer:
+        options = {**_OPTIONS, "masterauth": self.password}
+        return ValkeyServer(self.directory / name, ports.any_free(), self.password, options=options)
+
+    def _start_sentinel(self, primary: int) -> None:
+        place = current_account().make_private(self.directory / "sentinel")
+        configuration = place / "sentinel.conf"
+        lines = (
+            f"port {self.sentinel_port}",
+            f"bind {ports.LOOPBACK}",
+            f"sentinel monitor {PRIMARY} {ports.LOOPBACK} {primary} 1",
+            f"sentinel auth-pass {PRIMARY} {self.password}",
+            f"sentinel down-after-milliseconds {PRIMARY} {NOTICE_MILLISECONDS}",
+            f"sentinel failover-timeout {PRIMARY} 2000",
+        )
+        configuration.write_text("\n".join(lines) + "\n")
+        current_account().own(configuration)
+        self._sentinel = processes.spawn(
+            Spawn(
+                [str(valkey_binary()), str(configuration), "--sentinel"],
+                log=place / "sentinel.log",
+                directory=place,
+                environment={"PATH": os.defpath, "LC_ALL": "C"},
+                user=current_account().switch,
+            )
+        )
+
+
+@dataclass
+class Cluster:
+    """Three servers, each with a third of the slots."""
+
+    directory: Path
+    nodes: list[ValkeyServer] = field(default_factory=list)
+
+    def start(self) -> None:
+        """Start the nodes, and wait until each of them knows who has which slots."""
+        taken: set[int] = set()
+        for number in range(3):
+            port, bus = _two_ports(taken)
+            options = {**_OPTIONS, "cluster-enabled": "yes", "cluster-port": str(bus)}
+            options |= {"cluster-node-timeout": str(2 * NOTICE_MILLISECONDS)}
+            self.nodes.append(ValkeyServer(self.directory / f"node {number}", port, options=options))
+        for number, node in enumerate(self.nodes):
+            node.start()
+            first, last = SLOTS * number // 3, SLOTS * (number + 1) // 3 - 1
+            ask(node.port, "CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
+        for node in self.nodes[1:]:
+            meeting = ("CLUSTER", "MEET", ports.LOOPBACK, str(node.port), node.options["cluster-port"])
+            ask(self.nodes[0].port, *meeting)
+        wait_until(self.is_whole, "a cluster of three nodes")
+
+    def stop(self) -> None:
+        """Stop the nodes."""
+        for node in self.nodes:
+            node.stop()
+
+    def is_whole(self) -> bool:
+        """Whether all nodes know of all slots."""
+        answers = [ask(node.port, "CLUSTER", "INFO") for node in self.nodes]
+        return all(isinstance(each, bytes) and b"cluster_state:ok" in each for each in answers)
+
+    def identity(self, node: ValkeyServer) -> str:
+        """Return what the nodes call one of them."""
+        answer = ask(node.port, "CLUSTER", "MYID")
+        return answer.decode() if isinstance(answer, bytes) else ""
+
+
+def _two_ports(taken: set[int]) -> tuple[int, int]:
+    port = ports.any_free(avoid=taken)
+    bus = ports.any_free(avoid={*taken, port})
+    taken |= {port, bus}
+    return port, bus
+
+
+def _facts(reply: Reply) -> dict[str, str]:
+    words = [word.decode() for word in reply if isinstance(word, bytes)] if isinstance(reply, list) else []
+    return dict(zip(words[::2], words[1::2], strict=True))
