@@ -1,6 +1,6 @@
 """The streams' division into partitions: it changes only when what was divided otherwise has been handled."""
 
-from sherpa.events.brokers.broker import Broker, PartitionState
+from sherpa.events.brokers.broker import Broker
 
 
 async def adopt(broker: Broker, partitions: int) -> list[int]:
@@ -10,16 +10,14 @@ async def adopt(broker: Broker, partitions: int) -> list[int]:
     """
     if await broker.layout() == partitions:
         return []
-    existing = await broker.partitions()
-    waiting = [number for number in existing if not is_drained(await broker.state(number))]
-    if waiting:
-        return waiting
-    for number in existing:
-        await broker.trim(number)  # a group made later begins at 0, and must not find what is older
-    await broker.record_layout(partitions)
-    return []
+    waiting = [number for number in await broker.partitions() if not await _is_drained(broker, number)]
+    if not waiting:
+        await broker.record_layout(partitions)
+    return waiting
 
 
-def is_drained(state: PartitionState) -> bool:
-    """Tell whether every group has been given all entries, and has acknowledged them."""
-    return state.length == 0 or all(group.pending == 0 and group.lag == 0 for group in state.groups)
+async def _is_drained(broker: Broker, partition: int) -> bool:
+    # What every group is done with goes: a group that is made later must find nothing that is older.
+    await broker.trim(partition)
+    state = await broker.state(partition)
+    return state.length == 0 or not state.groups

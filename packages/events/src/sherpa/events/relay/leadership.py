@@ -1,12 +1,9 @@
 """Who leads a partition: whoever's session holds its lock, and no one of another division into partitions."""
 
-from typing import Final
-
 from sherpa.events import locks
+from sherpa.events.brokers.broker import MOST_PARTITIONS
 from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.session import Session
-
-MOST_PARTITIONS: Final = 256
 
 
 def lock_name(partition: int, partitions: int) -> str:
