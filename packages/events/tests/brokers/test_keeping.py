@@ -63,11 +63,13 @@ async def test_an_emptied_stream_goes_on(broker: Broker) -> None:
     before = await read(broker, "h", 10)
     await broker.acknowledge(0, "h", before)
     trimmed = await broker.trim(0)
+    emptied = await broker.state(0)
 
     await append(broker, 1)
     after = await read(broker, "h", 10)
 
     assert (3, 1, 0) == (trimmed, len(after), len({*before} & {*after}))
+    assert (0, None, ["h"]) == (emptied.length, emptied.first_id, [group.name for group in emptied.groups])
 
 
 async def test_trims_many(broker: Broker) -> None:
