@@ -65,7 +65,9 @@ def _add_replay(command: argparse.ArgumentParser) -> None:
         required=True,
         help="published at or after it: RFC 3339 (2026-11-23T12:00:00Z), or how long ago (90s, 30m, 2h, 7d)",
     )
-    command.add_argument("--to", metavar="TIME", type=_moment, help="and before it (default: now)")
+    command.add_argument(
+        "--to", metavar="TIME", type=_moment, default="0s", help="and before it (default: now)"
+    )
     _add_selection(command)
     command.add_argument("--dry-run", action="store_true", help="only say what would be published again")
 
