@@ -81,7 +81,7 @@ def test_a_sound_environment_loads_whole(everything: dict[str, str]) -> None:
 
 
 def test_a_section_that_may_be_absent_is_none_where_nothing_is_set() -> None:
-    """Of a field `Section | None`, nothing set is None, all set is the section, and a part of it is a fault."""
+    """Of a field `Section | None`, nothing set is None, all is the section, and a part is a fault."""
     sound = {"RESEND_API_KEY": "re_8sQx", "EMAIL_FROM": "hello@choice.test"}
 
     absent = load(Mailing, environ={"LOG_LEVEL": "debug"}, dotenv=None).email

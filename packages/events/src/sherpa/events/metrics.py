@@ -122,8 +122,8 @@ class Metrics:
             "outbox_oldest_pending_seconds", "Age of the oldest event that waits to be published."
         )
         self.dead_tuples = self._gauge("outbox_dead_tuples", "Dead rows of the outbox, not vacuumed yet.")
-        self.last_autovacuum = self._gauge(
-            "outbox_last_autovacuum_timestamp_seconds", "When the outbox was last vacuumed; 0: never."
+        self.last_vacuum = self._gauge(
+            "outbox_last_vacuum_timestamp_seconds", "When the outbox was last vacuumed; 0: never."
         )
         self.stream_length = self._gauge("stream_length", "Entries in the stream.", partition)
         self.stream_memory = self._gauge("stream_memory_bytes", "Memory that the stream takes.", partition)
@@ -132,6 +132,8 @@ class Metrics:
         self.group_pending = self._gauge("group_pending", "Entries delivered and not done yet.", group)
         self.failed = self._gauge("failed", "Failed events that are kept.", ["handler", "status"])
         self.pool = self._gauge("pool_connections", "Connections to PostgreSQL, in use or idle.", ["state"])
+        self.workers = self._gauge("workers", "Workers that share the seats.")
+        self.seats = self._gauge("seats", "Seats of this process: partitions of a role.", ["role"])
         self.sampled_at = self._gauge("sampled_timestamp_seconds", "When the sampled gauges were last set.")
 
     def _counter(self, name: str, documentation: str, labels: list[str]) -> Counter:

@@ -2,7 +2,7 @@
 
 A seat is one partition of one role: the relay, or a handler. A worker tells which roles it can play by
 shared advisory locks on a session of its own, so that it is counted exactly as long as it lives; every
-worker reads these locks each second and comes to the same answer. This only decides who *should* hold a
+worker reads these locks twice a second and comes to the same answer. This only decides who *should* hold a
 seat: that nobody else does is the business of the seat's own lock.
 """
 
@@ -17,7 +17,8 @@ import asyncpg
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
 
-IDLE_SESSION_LIMIT = "5s"
+# As the relay's session: a paused worker must be out of the count while its seats become free.
+IDLE_SESSION_LIMIT = "3s"
 ANSWER_SECONDS = 3.0
 
 # The first half of a lock's two numbers; the second is the role's. "sher" as a number.
@@ -57,7 +58,7 @@ class Roster:
         self.workers = 0
 
     async def look(self) -> frozenset[Seat]:
-        """Return the seats that are this worker's now. Asked each second, it keeps the session alive, too.
+        """Return the seats that are this worker's now. Asked twice a second, it keeps the session alive, too.
 
         Raises what asyncpg raises, OSError or TimeoutError where PostgreSQL is away: then nothing is known,
         and whoever sits should stay. The next call announces us anew.
@@ -116,7 +117,7 @@ def share_out(candidates: Mapping[int, Collection[int]], partitions: int) -> Map
 
 
 def role_number(role: str) -> int:
-    """Return a role's number in the locks, 32 bits. Two roles with the same one would merely move together."""
+    """Return a role's number in the locks, 32 bits. Two roles of the same number merely move together."""
     return int.from_bytes(blake2b(role.encode(), digest_size=4).digest())
 
 

@@ -4,7 +4,7 @@ import argparse
 import sys
 from collections.abc import Sequence
 
-from sherpa.api import footing
+from sherpa.telemetry import footing
 
 if __name__ == "__main__":  # before the imports below, which take half a second
     footing.stand()

@@ -1,6 +1,6 @@
 """What the process stands on before anything else: a way to be stopped, and three open standard streams.
 
-`__main__` asks for it before its other imports, which take half a second and more.
+A `__main__` asks for it before its other imports, which take half a second and more.
 """
 
 import os
