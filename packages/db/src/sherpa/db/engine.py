@@ -1,7 +1,7 @@
 """The database as the rest of the project sees it: open it, run transactions and queries, close it."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
 from contextvars import Context
 from types import TracebackType
 from typing import Self
@@ -42,11 +42,10 @@ class Database:
 
     async def close(self, *, grace_seconds: float = CLOSE_GRACE_SECONDS) -> None:
         """Close the pool; connections in use are waited for, at most so long, then ended."""
-        try:
-            await self.engine.close_companions()
-            await self._connections.close(grace_seconds)
-        finally:
-            binding.release(self.engine)
+        async with AsyncExitStack() as closing:  # from the last to the first, whatever one of them raises
+            closing.callback(binding.release, self.engine)
+            closing.push_async_callback(self._connections.close, grace_seconds)
+            closing.push_async_callback(self.engine.close_companions)
 
     async def __aenter__(self) -> Self:
         await self.open()

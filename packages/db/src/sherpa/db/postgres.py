@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from contextlib import AsyncExitStack
 from contextvars import Context, copy_context
 from typing import Any, Protocol, cast, override
 
@@ -54,9 +55,9 @@ class PooledEngine(PostgresEngine):
 
     async def close_companions(self) -> None:
         """Close all companions; whoever asks for one afterwards gets another."""
-        while self._companions:
-            _, companion = self._companions.popitem()
-            await companion.close()
+        async with AsyncExitStack() as closing:  # all of them, whatever one of them raises
+            while self._companions:
+                closing.push_async_callback(self._companions.popitem()[1].close)
 
     def outside_transaction(self) -> Context:
         """Return a copy of the context for a task that must not share the open transaction."""

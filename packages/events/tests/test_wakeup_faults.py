@@ -1,0 +1,151 @@
+"""Whatever keeps a wake-up from being sent, the caller's commit is neither failed nor delayed by it."""
+
+import asyncio
+import logging
+import secrets
+import shutil
+import tempfile
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import ClassVar
+from uuid import uuid4
+
+import asyncpg
+import pytest
+
+from sherpa.config import DatabaseSettings, Secret, ServiceUrl, SslMode
+from sherpa.db.engine import Database
+from sherpa.db.migrations.runner import migrate
+from sherpa.devstack import ports
+from sherpa.devstack.embedded.postgres import PostgresServer
+from sherpa.events import wakeup
+from sherpa.events.event import Event, Payload
+from sherpa.events.publishing import publish
+from sherpa.events.wakeup import CHANNEL, Wakeup
+
+LONG = 20.0
+LOGGER = "sherpa.events.wakeup"
+
+
+class Ticked(Payload, frozen=True, kw_only=True):
+    """A payload that says nothing."""
+
+    event_type: ClassVar[str] = "clock.ticked"
+    aggregate_type: ClassVar[str] = "clock"
+
+
+async def publish_one(database: Database) -> None:
+    """Publish an event in a transaction of its own."""
+    async with database.transaction() as transaction:
+        await publish(transaction, Event(aggregate_id=uuid4(), payload=Ticked()))
+
+
+async def settled() -> None:
+    """Wait until what was started has ended: the caller itself waits for none of it."""
+    others = asyncio.all_tasks() - {asyncio.current_task()}
+    async with asyncio.timeout(LONG):
+        await asyncio.gather(*others)
+
+
+@pytest.fixture
+def own_server() -> Iterator[PostgresServer]:
+    """Return a running server for this test alone."""
+    place = Path(tempfile.mkdtemp(prefix="sherpa wakeup "))
+    place.chmod(0o711)  # root's servers run as another user, who must be able to pass
+    server = PostgresServer(
+        place / "server", ports.any_free(), secrets.token_hex(8), place.name[-8:], durable=False
+    )
+    server.start()
+    yield server
+    server.stop()
+    shutil.rmtree(place)
+
+
+def stop(server: PostgresServer) -> None:
+    """Stop the server, without a word."""
+    server.stop()
+
+
+def settings_of(server: PostgresServer) -> DatabaseSettings:
+    """Return how to reach the server."""
+    url = ServiceUrl(
+        scheme="postgresql",
+        host=ports.LOOPBACK,
+        port=server.port,
+        username=server.superuser,
+        password=Secret(server.password),
+        database="postgres",
+    )
+    return DatabaseSettings(url=url, min_connections=0, max_connections=4, ssl_mode=SslMode.PREFER)
+
+
+async def test_exhausted_pool_delays_the_wakeup_alone(
+    database_settings: DatabaseSettings, connection: asyncpg.Connection
+) -> None:
+    """While others have all connections the wake-up waits for one, and whoever rings does not."""
+    woken = asyncio.Event()
+    await connection.add_listener(CHANNEL, lambda *_: woken.set())
+    few = replace(database_settings, min_connections=1, max_connections=1)
+
+    async with Database(few, application_name="few") as database:
+        async with database.connection():
+            database.engine.companion(Wakeup).ring()
+            assert not woken.is_set()
+
+        async with asyncio.timeout(LONG):
+            await woken.wait()
+    await connection.reset()
+
+
+async def test_exhausted_pool_is_told_once(
+    database_settings: DatabaseSettings,
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Wake-ups that can't be sent are one line, and that they can be sent again is another."""
+    monkeypatch.setattr(wakeup, "PATIENCE_SECONDS", 0.01)
+    caplog.set_level(logging.INFO, LOGGER)
+    few = replace(database_settings, min_connections=1, max_connections=1)
+
+    async with Database(few, application_name="few") as database:
+        bell = database.engine.companion(Wakeup)
+        async with database.connection():
+            for _ in range(3):
+                bell.ring()
+                await settled()
+        monkeypatch.undo()
+        for _ in range(2):
+            bell.ring()
+            await settled()
+
+    lines = capsys.readouterr().out
+    assert (1, 1) == (lines.count("is not woken"), lines.count("is woken again"))
+
+
+async def test_server_that_goes_after_the_commit(
+    own_server: PostgresServer, caplog: pytest.LogCaptureFixture, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A server that is gone when the wake-up is due changes nothing for the caller; later ones come again."""
+    caplog.set_level(logging.INFO, LOGGER)
+    settings = settings_of(own_server)
+    await migrate(settings)
+
+    async with Database(settings, application_name="away") as database:
+        async with database.transaction() as transaction:
+            await publish(transaction, Event(aggregate_id=uuid4(), payload=Ticked()))
+            transaction.after_commit(
+                lambda: stop(own_server)
+            )  # after publish()'s own: rung, and not sent yet
+        await settled()
+        own_server.start()
+        await database.retry(
+            lambda transaction: publish(transaction, Event(aggregate_id=uuid4(), payload=Ticked()))
+        )
+        await settled()
+
+        async with database.connection() as connection:
+            assert 2 == await connection.fetchval("SELECT count(*) FROM outbox")
+    lines = capsys.readouterr().out
+    assert (1, 1) == (lines.count("is not woken"), lines.count("is woken again"))
