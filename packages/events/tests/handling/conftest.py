@@ -135,7 +135,9 @@ class Stage:
 
     async def be_due(self) -> None:
         """Let time pass: what is to be tried again is due."""
-        await self.connection.execute("UPDATE failed_events SET next_attempt_at = now() - interval '1 s'")
+        await self.connection.execute(
+            "UPDATE failed_events SET next_attempt_at = now() - interval '1 s' WHERE status = 'retrying'"
+        )
         await self.connection.execute("NOTIFY sherpa_handlers")
         await asyncio.sleep(0.05)
 

@@ -83,8 +83,8 @@ class Effects:
             async with self._transaction(lane) as transaction:
                 if not await failures.remove(transaction.connection, failure.event.event_id):
                     return None  # an operator has discarded it meanwhile
-                is_new = await self._do(transaction, event)
                 behind = await failures.release(transaction.connection, failure.event.aggregate_id)
+                is_new = await self._do(transaction, event)  # last, for a handler may commit by itself
             self._count(is_new=is_new)
             return behind
 

@@ -95,7 +95,7 @@ class Failures:
             _json(event.fields),
             wait,
             attempts,
-            _storable(f"{type(error).__name__}: {error}", _LONGEST_ERROR),
+            _storable(_told(error), _LONGEST_ERROR),
             _storable("".join(traceback.format_exception(error)), _LONGEST_TRACEBACK),
         )
 
@@ -160,6 +160,10 @@ def _failure(row: asyncpg.Record) -> Failure:
         json.loads(row["entry"]),
     )
     return Failure(event, row["attempts"], row["deaths"])
+
+
+def _told(error: BaseException) -> str:
+    return "".join(traceback.format_exception_only(error)).strip()  # knows what to do where str() fails
 
 
 def _json(fields: Fields) -> str:
