@@ -15,7 +15,7 @@ from sherpa.events.relay.relay import Relay
 
 WRITE = """
 INSERT INTO outbox (id, aggregate_type, aggregate_id, event_type, payload, created_at)
-VALUES (gen_random_uuid(), 'test', $1, 'test.counted', jsonb_build_object('number', $2::int), clock_timestamp())
+SELECT gen_random_uuid(), 'test', $1, 'test.counted', jsonb_build_object('number', $2::int), clock_timestamp()
 """
 
 type Session = Callable[[], Awaitable[asyncpg.Connection]]

@@ -179,9 +179,7 @@ async def test_marked_event_keeps_its_time(
     assert await connection.fetchval("SELECT processed_at = '2026-01-01 00:00:00+00' FROM outbox")
 
 
-async def test_measures_count_what_is_published(
-    make_relay: MakeRelay, broker: MemoryBroker, writer: Writer
-) -> None:
+async def test_measures_count_what_is_published(make_relay: MakeRelay, writer: Writer) -> None:
     """Counter, latencies, batch sizes, leader and term say what the relay has done."""
     metrics = Metrics()
     await writer.publish(*range(3))

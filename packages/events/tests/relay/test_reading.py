@@ -129,7 +129,7 @@ async def test_without_the_bound_it_would_be_slow(
 
 
 async def test_plan_was_never_analysed(session: Session, connection: asyncpg.Connection) -> None:
-    """On a table that was never analysed, a backlog is read in the index's order and not sorted as a whole."""
+    """On a table that was never analysed, a backlog is read in the index's order, not sorted as a whole."""
     await connection.execute(WRITE, 5_000)
 
     plan = await explain(session, Reader(Outbox(session.connection, 0, 1)))

@@ -3,6 +3,7 @@
 It looks once a second and counts what it appends in between, so the limit on a stream's length is exact.
 """
 
+import time
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,6 +12,9 @@ from sherpa.events.brokers.broker import Broker
 
 # Going on at the very mark where it stopped, a relay would stop and go with each batch.
 RESUME_SHARE: Final = 0.9
+LOOK_SECONDS: Final = 1.0
+# What this many entries take of the memory is little, and a look costs a hundredth of their append.
+LOOK_ENTRIES: Final = 5_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +39,15 @@ class Capacity:
         self._most = settings.stream_max_length
         self._memory_share = settings.memory_share
         self._length = 0
+        self._appended = 0
+        self._look_due = 0.0
         self.is_paused = False
+
+    @property
+    def is_look_due(self) -> bool:
+        """Whether it is time to look again, or there is no room as far as is known."""
+        is_old = self._appended >= LOOK_ENTRIES or time.monotonic() >= self._look_due
+        return is_old or not self.room
 
     @property
     def room(self) -> int:
@@ -45,6 +57,7 @@ class Capacity:
     def appended(self, count: int) -> None:
         """Count what was appended since the last look."""
         self._length += count
+        self._appended += count
 
     def refused(self) -> None:
         """Pause: the broker had no room."""
@@ -53,6 +66,8 @@ class Capacity:
     async def look(self) -> Fullness:
         """Trim the stream, look how full it and the memory are, and pause or go on accordingly."""
         await self._broker.trim(self._partition)
+        self._appended = 0
+        self._look_due = time.monotonic() + LOOK_SECONDS
         self._length = (await self._broker.state(self._partition)).length
         share = await self._broker.memory_share()
         fullness = Fullness(self._length / self._most, (share or 0.0) / self._memory_share)

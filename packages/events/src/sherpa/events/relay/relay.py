@@ -19,7 +19,7 @@ from sherpa.events.metrics import Metrics
 from sherpa.events.relay import leadership
 from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.reporting import Reporter
-from sherpa.events.relay.session import CLOSE_SECONDS, Session, open_session
+from sherpa.events.relay.session import CLOSE_SECONDS, Session, open_session, require_server
 from sherpa.events.relay.term import Term
 
 STANDBY_SECONDS: Final = 0.25
@@ -40,7 +40,11 @@ DATABASE_ERRORS: Final = (
 
 
 class Relay:
-    """One partition's relay in this process. The broker is its owner's to close."""
+    """One partition's relay in this process. The broker is its owner's to close.
+
+    Raises DatabaseRefusedError for settings that lead to a pooler, and ValueError for a partition beyond the
+    last.
+    """
 
     def __init__(
         self,
@@ -51,6 +55,9 @@ class Relay:
         settings: EventsSettings,
         metrics: Metrics | None = None,
     ) -> None:
+        require_server(database_settings)
+        if not 0 <= partition < settings.partitions:
+            raise ValueError(f"There are {settings.partitions} partitions, from 0 on, and no {partition}.")
         self._database_settings = database_settings
         self._broker = broker
         self._partition = partition

@@ -83,21 +83,24 @@ class Session:
             self.connection.terminate()
 
 
+def require_server(settings: DatabaseSettings) -> None:
+    """Raise DatabaseRefusedError for the settings of a pooler: it gives each transaction another session."""
+    if is_behind_pooler(settings):
+        raise DatabaseRefusedError(
+            f"The relay needs a session of its own, and {describe_server(settings)} is a pooler, as"
+            " DATABASE_STATEMENT_CACHE_SIZE=0 says. Set DATABASE_URL to PostgreSQL's own address here."
+        )
+
+
 async def open_session(
     settings: DatabaseSettings, application_name: str, on_wake: Callable[[], None]
 ) -> Session:
     """Connect. Raises DatabaseUnavailableError, or DatabaseRefusedError where trying again won't help."""
-    server = describe_server(settings)
-    if is_behind_pooler(settings):
-        raise DatabaseRefusedError(
-            f"The relay needs a session of its own, and {server} is a pooler, as"
-            " DATABASE_STATEMENT_CACHE_SIZE=0 says. Give the worker PostgreSQL's own address in DATABASE_URL."
-        )
     options = connect_options(settings, application_name, server_settings=_SETTINGS)
     try:
         connection = await asyncpg.connect(**options, command_timeout=STATEMENT_SECONDS)
     except Exception as error:
-        explanation = connect_error(error, server)
+        explanation = connect_error(error, describe_server(settings))
         if explanation is None:
             raise
         raise explanation from error

@@ -4,7 +4,6 @@ The broker's token is taken anew after whatever leaves an append's outcome unkno
 under way somewhere can't arrive after those that follow.
 """
 
-import time
 from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
@@ -23,7 +22,6 @@ from sherpa.events.relay.session import Session
 
 ROLE: Final = "relay"
 _NO_TOKEN: Final = Token("")
-LOOK_SECONDS: Final = 1.0
 
 
 class Term:
@@ -44,7 +42,6 @@ class Term:
         self._metrics = metrics
         self._token = _NO_TOKEN
         self._capacity = Capacity(broker, partition, settings)
-        self._look_due = 0.0
         outbox = Outbox(session.connection, partition, settings.partitions)
         self._reader = Reader(outbox)
         self._publication = Publication(session, outbox, self._reader, self._append)
@@ -63,12 +60,14 @@ class Term:
             return await self._move()
         except BrokerFullError:
             self._capacity.refused()
+            await self.settle()
             return Outcome.PAUSED
         except FencedError:
             self._token = _NO_TOKEN
             return Outcome.FENCED
         except BrokerError:
             self._token = _NO_TOKEN
+            await self.settle()
             raise
 
     async def settle(self) -> None:
@@ -84,13 +83,13 @@ class Term:
         self._metrics.term.set(int(self._token.partition(":")[0]))
 
     async def _move(self) -> Outcome:
-        if self._capacity.room == 0 or time.monotonic() >= self._look_due:
+        if self._capacity.is_look_due:
             await self._session.beating(self._capacity.look())
-            self._look_due = time.monotonic() + LOOK_SECONDS
         waiting = self._publication.waiting
         limit = min(self._settings.batch_size, max(0, self._capacity.room - waiting))
-        if not limit and not waiting:
+        if self._capacity.is_paused or not (limit or waiting):
             await self._session.beat()
+            await self.settle()
             return Outcome.PAUSED
         moved = await self._publication.step(limit)
         if self._publication.waiting:
