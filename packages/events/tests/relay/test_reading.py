@@ -12,6 +12,7 @@ import pytest
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
 from sherpa.events.relay import horizon, outbox, reading
+from sherpa.events.relay.horizon import Bounds
 from sherpa.events.relay.outbox import Outbox
 from sherpa.events.relay.reading import Reader
 from sherpa.events.relay.session import Session, open_session
@@ -126,6 +127,17 @@ async def test_without_the_bound_it_would_be_slow(
         from_the_beginning = blocks(await explain(session, reader))
 
     assert from_the_beginning > 10 * bounded
+
+
+async def test_marking_ignores_what_waits(session: Session, connection: asyncpg.Connection) -> None:
+    """Marking a batch finds its events by their keys, on a table that was never analysed, too."""
+    await connection.execute(WRITE, 5_000)
+    batch = await Outbox(session.connection, 0, 1).read(Bounds(), [], BATCH)
+
+    text = await session.connection.fetchval(f"EXPLAIN (FORMAT JSON) {outbox._MARK}", batch.ids)
+
+    (scan,) = json.loads(text)[0]["Plan"]["Plans"]
+    assert "outbox_pkey" == scan["Index Name"]
 
 
 async def test_plan_was_never_analysed(session: Session, connection: asyncpg.Connection) -> None:

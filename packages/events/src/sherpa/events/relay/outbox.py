@@ -27,9 +27,10 @@ ORDER BY created_at, outbox.id
 LIMIT $7
 """  # noqa: S608 - our own constants
 
+# No condition on processed_at: it would let the planner walk all that waits, to look for 500 ids in it.
 _MARK: Final = """
-UPDATE outbox SET processed_at = clock_timestamp()
-WHERE id = ANY($1::text[]::uuid[]) AND processed_at IS NULL
+UPDATE outbox SET processed_at = coalesce(processed_at, clock_timestamp())
+WHERE id = ANY($1::text[]::uuid[])
 """
 
 _SAMPLE: Final = "SELECT clock_timestamp() AS at, pg_current_snapshot() AS snapshot"
