@@ -1,4 +1,4 @@
--- The schema after 009_published_index, as pg_dump 16 writes it, without history and optional extensions.
+-- The schema after 010_period_end_index, as pg_dump 16 writes it, without history and optional extensions.
 -- Made by `inv schema` from the migrations: change those, then run it again.
 
 CREATE TABLE public.billing_history (
@@ -100,6 +100,8 @@ CREATE INDEX idx_billing_history_membership ON public.billing_history USING btre
 CREATE INDEX idx_failed_events_aggregate ON public.failed_events USING btree (handler_name, aggregate_id, "position");
 
 CREATE INDEX idx_failed_events_due ON public.failed_events USING btree (handler_name, next_attempt_at) WHERE ((status)::text = 'retrying'::text);
+
+CREATE INDEX idx_memberships_period_end ON public.memberships USING btree (current_period_end) WHERE (((status)::text = ANY ((ARRAY['active'::character varying, 'cancelled'::character varying])::text[])) AND (current_period_end IS NOT NULL));
 
 CREATE INDEX idx_memberships_stripe_customer ON public.memberships USING btree (stripe_customer_id) WHERE (stripe_customer_id IS NOT NULL);
 

@@ -9,7 +9,7 @@ import pytest
 from packages.membership.tests.conftest import Join, Published, months, running
 from sherpa.db.engine import Database
 from sherpa.db.tables.memberships import MembershipStatus, Tier
-from sherpa.membership import memberships
+from sherpa.membership import expiry, memberships
 from sherpa.membership.expiry import expire_due
 from sherpa.membership.facts import Terms
 from sherpa.membership.membership import Membership
@@ -100,3 +100,14 @@ async def test_odd_row_stops_nobody(
     expired = await expire(database)
 
     assert 2 == len(expired)
+
+
+async def test_what_is_due_is_found_by_an_index(connection: asyncpg.Connection) -> None:
+    """The index is searched for the time, and not read from its beginning."""
+    await connection.execute("SET enable_seqscan = off")
+
+    plan = await connection.fetch(f"EXPLAIN {expiry._EXPIRE}", 1000)
+
+    lines = [row["QUERY PLAN"].strip() for row in plan]
+    assert any("idx_memberships_period_end" in line for line in lines)
+    assert "Index Cond: (current_period_end <= statement_timestamp())" in lines

@@ -8,11 +8,12 @@ from sherpa.membership.events import MembershipExpired
 from sherpa.membership.membership import COLUMNS, Membership, from_row, tell
 
 # ruff: noqa: S608 - the columns are our own constant
+# statement_timestamp() is stable: an index can be searched for it, as it can not for clock_timestamp().
 # SKIP LOCKED: one that is being renewed now is looked at next time, and two who expire don't do it twice.
 _EXPIRE: Final = f"""
     WITH due AS MATERIALIZED (
         SELECT id AS due_id FROM memberships
-        WHERE status IN ('active', 'cancelled') AND current_period_end <= clock_timestamp()
+        WHERE status IN ('active', 'cancelled') AND current_period_end <= statement_timestamp()
         ORDER BY current_period_end LIMIT $1 FOR NO KEY UPDATE SKIP LOCKED
     )
     UPDATE memberships SET status = 'expired', updated_at = clock_timestamp()

@@ -52,6 +52,10 @@ class Memberships(Table, tablename="memberships"):
             "CREATE INDEX idx_memberships_stripe_customer ON memberships (stripe_customer_id) "
             "WHERE stripe_customer_id IS NOT NULL"
         ),
+        (
+            "CREATE INDEX idx_memberships_period_end ON memberships (current_period_end) "
+            "WHERE status IN ('active', 'cancelled') AND current_period_end IS NOT NULL"
+        ),
     )
 
 
