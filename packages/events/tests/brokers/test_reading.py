@@ -228,3 +228,22 @@ async def test_drops_a_group(broker: Broker) -> None:
     ]
 
     assert ([True, False, False], ()) == (dropped, (await broker.state(0)).groups)
+
+
+async def test_peeking_changes_nothing(broker: Broker) -> None:
+    """Whoever peeks sees the newest entry, or those above one, and every group still gets them all."""
+    await append(broker, "1", "2", "3")
+    await broker.ensure_group(0, "h")
+    token = await broker.take(0, "h")
+
+    (newest,) = await broker.peek(0, after=None, count=10)
+    first = await broker.peek(0, after="0-0", count=1)
+    rest = await broker.peek(0, after=first[0].id, count=10)
+
+    assert ["3"] == texts([newest])
+    assert (["1"], ["2", "3"]) == (texts(first), texts(rest))
+    assert [] == [
+        *await broker.peek(0, after=newest.id, count=10),
+        *await broker.peek(1, after=None, count=1),
+    ]
+    assert ["1", "2", "3"] == texts(await broker.read(0, "h", "c", token, count=10))

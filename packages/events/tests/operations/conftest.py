@@ -5,7 +5,7 @@ import json
 import os
 import subprocess
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID, uuid4
@@ -14,12 +14,15 @@ import asyncpg
 import pytest
 
 from sherpa.config import DatabaseSettings, RedisSettings
+from sherpa.events.brokers.broker import Broker
+from sherpa.events.brokers.connect import connect
 from sherpa.events.cli import main
 
 type Run = Callable[..., Awaitable[tuple[int, str, str]]]
 type Start = Callable[..., subprocess.Popen[str]]
 type Fail = Callable[..., Awaitable[UUID]]
 type Write = Callable[..., Awaitable[list[UUID]]]
+type Append = Callable[..., Awaitable[None]]
 
 
 @pytest.fixture
@@ -126,3 +129,24 @@ def write(connection: asyncpg.Connection) -> Write:
         return [row["id"] for row in rows]
 
     return write
+
+
+@pytest.fixture
+async def broker(redis_settings: RedisSettings) -> AsyncIterator[Broker]:
+    """Return the broker on the test's Redis."""
+    broker = connect(redis_settings)
+    yield broker
+    await broker.close()
+
+
+@pytest.fixture
+def append(broker: Broker) -> Append:
+    """Return a function that appends so many entries, their payloads counting from 0."""
+
+    async def append(count: int, *, partition: int = 0) -> None:
+        token = await broker.take(partition, "relay")
+        await broker.append(
+            partition, token, [{"id": str(uuid4()), "payload": str(each)} for each in range(count)]
+        )
+
+    return append

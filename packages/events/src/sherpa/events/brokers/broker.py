@@ -104,6 +104,13 @@ class Broker(Protocol):
         """Delete the group's consumers that have nothing pending, but for `keep`; return how many."""
         ...
 
+    async def peek(self, partition: int, *, after: str | None, count: int) -> Sequence[Entry]:
+        """Return up to `count` entries above `after`, to whomever they belong, and change nothing.
+
+        With None it is the newest entry alone, if there is one: the place to follow the stream from.
+        """
+        ...
+
     async def drop_group(self, partition: int, group: str) -> bool:
         """Delete the group, and with it what it had pending; tell whether it was there."""
         ...

@@ -132,6 +132,17 @@ class MemoryBroker:
         reader.consumers -= idle
         return len(idle)
 
+    async def peek(self, partition: int, *, after: str | None, count: int) -> Sequence[Entry]:
+        """Read without a group."""
+        stream = self._streams.get(partition)
+        if stream is None:
+            return []
+        serials = sorted(stream.entries)
+        chosen = (
+            serials[-1:] if after is None else [each for each in serials if each > _serial(after)][:count]
+        )
+        return [_entry(stream, serial) for serial in chosen]
+
     async def drop_group(self, partition: int, group: str) -> bool:
         """Delete the group, if it is there."""
         stream = self._streams.get(partition)

@@ -105,6 +105,16 @@ class StreamBroker:
         async with self._translated():
             return int(await scripting.REAP.run(self._link, (names.stream(partition),), group, keep))
 
+    async def peek(self, partition: int, *, after: str | None, count: int) -> Sequence[Entry]:
+        """Read without a group."""
+        stream = names.stream(partition)
+        async with self._translated():
+            if after is None:
+                found = await self._link.command(stream, "XREVRANGE", stream, "+", "-", "COUNT", 1)
+            else:
+                found = await self._link.command(stream, "XRANGE", stream, f"({after}", "+", "COUNT", count)
+        return [Entry(entry_id, fields) for entry_id, fields in found]
+
     async def drop_group(self, partition: int, group: str) -> bool:
         """Delete the group, if it is there."""
         stream = names.stream(partition)

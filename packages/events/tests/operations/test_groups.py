@@ -1,0 +1,70 @@
+"""Groups: listed with how far they are, and forgotten when their handler has been removed, never before."""
+
+import json
+
+import asyncpg
+
+from packages.events.tests.operations.conftest import Append, Run
+from sherpa.events import locks
+from sherpa.events.brokers.broker import Broker
+from sherpa.events.operations.presence import handler_lock
+
+
+async def test_groups_are_listed(run: Run, append: Append, broker: Broker) -> None:
+    """Each group with its lag and what it has in hand; without any, a line says so."""
+    _, empty, _ = await run("groups", "list")
+    await append(3)
+    await broker.ensure_group(0, "welcome")
+    token = await broker.take(0, "welcome")
+    await broker.read(0, "welcome", "c", token, count=1)
+
+    code, out, _ = await run("groups", "list", "--json")
+
+    (group,) = json.loads(out)
+    assert "There are no groups.\n" == empty
+    assert (0, "welcome", 2, 1) == (code, group["name"], group["lag"], group["pending"])
+
+
+async def test_forgotten_group_is_gone(run: Run, append: Append, broker: Broker) -> None:
+    """A forgotten group is deleted in every partition; others stay."""
+    for partition in (0, 1):
+        await append(1, partition=partition)
+        await broker.ensure_group(partition, "removed")
+    await broker.ensure_group(0, "welcome")
+
+    code, out, _ = await run("groups", "forget", "removed", "--yes")
+
+    assert 0 == code
+    assert out.startswith("removed is forgotten in 2 partitions.")
+    assert ["welcome"] == [group.name for group in (await broker.state(0)).groups]
+
+
+async def test_working_handler_is_not_forgotten(
+    run: Run, append: Append, broker: Broker, connection: asyncpg.Connection
+) -> None:
+    """A handler that a worker runs keeps its group: the answer names the session that runs it."""
+    await append(1)
+    await broker.ensure_group(0, "welcome")
+    await locks.take(connection, handler_lock("welcome", 0), shared=True)
+
+    code, _, err = await run("groups", "forget", "welcome", "--yes")
+
+    assert 1 == code
+    assert f"(backend {connection.get_server_pid()})" in err
+    assert ["welcome"] == [group.name for group in (await broker.state(0)).groups]
+
+
+async def test_unknown_group_is_refused(run: Run) -> None:
+    """A name that no stream knows is a failure that says where the names are."""
+    code, _, err = await run("groups", "forget", "nobody", "--yes")
+
+    assert 1 == code
+    assert "`groups list`" in err
+
+
+async def test_forgetting_asks(run: Run) -> None:
+    """Without a terminal, and without --yes, nothing is forgotten."""
+    code, _, err = await run("groups", "forget", "welcome")
+
+    assert 2 == code
+    assert "add --yes" in err
