@@ -44,12 +44,15 @@ def flags(**given: object) -> list[str]:
     help={
         "backend": "auto (Docker where it answers, else embedded), docker, embedded or external",
         "api": "also run the API (--no-api: servers and migrations only)",
+        "worker": "also run the relay and the handlers (--no-worker: not)",
         "reassign-ports": "give taken ports of .env free numbers",
     }
 )
-def up(c: Context, backend: str = "auto", api: bool = True, reassign_ports: bool = False) -> None:
-    """Bring everything up: servers, .env, migrations, API; changes nothing when it is."""
-    finish(commands.up(ROOT, backend=backend, api=api, reassign_ports=reassign_ports))
+def up(
+    c: Context, backend: str = "auto", api: bool = True, worker: bool = True, reassign_ports: bool = False
+) -> None:
+    """Bring everything up: servers, .env, migrations, API, worker; changes nothing when it is."""
+    finish(commands.up(ROOT, backend=backend, api=api, worker=worker, reassign_ports=reassign_ports))
 
 
 @task(help={"volumes": "also delete the data"})
@@ -67,7 +70,7 @@ def status(c: Context, json: bool = False) -> None:
 @task(
     positional=["service"],
     optional=["service"],
-    help={"service": "postgres, redis or api", "follow": "go on"},
+    help={"service": "postgres, redis, api or worker", "follow": "go on"},
 )
 def logs(c: Context, service: str | None = None, follow: bool = False) -> None:
     """Show the logs of one SERVICE or of all."""
@@ -243,5 +246,5 @@ def image(c: Context) -> None:
 
 @task
 def deploy(c: Context) -> None:
-    """Run the image on this machine: migrate, then the API, and wait until it is ready."""
+    """Run the image on this machine: migrate, then API and worker, and wait until both are ready."""
     finish(deployment.deploy(ROOT))

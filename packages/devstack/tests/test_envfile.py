@@ -74,14 +74,15 @@ def test_taken_ports_are_replaced(root: Path, numbers: dict[str, int]) -> None:
 
 
 def test_replacements_differ(tmp_path: Path, port: int) -> None:
-    """Even an example in which all ports are the same and taken leads to three different ones."""
-    (tmp_path / ".env.example").write_text(EXAMPLE.format(api=port, postgres=port, redis=port))
+    """Even an example in which all ports are the same and taken leads to four different ones."""
+    example = EXAMPLE.format(api=port, postgres=port, redis=port)
+    (tmp_path / ".env.example").write_text(f"{example}WORKER_PORT={port}\n")
 
     with socket.create_server(("127.0.0.1", port)):
         envfile.create(tmp_path)
 
     text = (tmp_path / ".env").read_text()
-    assert len({envfile.port_in(text, variable) for variable in envfile.VARIABLES} | {port}) == 4
+    assert len({envfile.port_in(text, variable) for variable in envfile.VARIABLES} | {port}) == 5
 
 
 def test_never_written_twice(root: Path) -> None:

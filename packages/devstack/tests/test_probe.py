@@ -13,10 +13,18 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from sherpa.config import DatabaseSettings, RedisSettings, Secret, ServerSettings, ServiceUrl, SslMode
+from sherpa.config import (
+    DatabaseSettings,
+    RedisSettings,
+    Secret,
+    ServerSettings,
+    ServiceUrl,
+    SslMode,
+    WorkerSettings,
+)
 from sherpa.devstack import probe
 from sherpa.devstack.probe import Answer, Verdict, ask_postgres, ask_redis
-from sherpa.devstack.stack import Stack, StackSettings
+from sherpa.devstack.stack import Service, Stack, StackSettings
 
 PONG = b"+PONG\r\n"
 INFO = b"$25\r\n# Server\r\nredis_version:7\r\n"
@@ -53,17 +61,32 @@ def _serve(listener: socket.socket, script: Mapping[bytes, bytes], context: ssl.
                 client.sendall(next(reply for command, reply in script.items() if command in request))
 
 
+def stack_with(
+    server: ServerSettings | None = None,
+    database: DatabaseSettings | None = None,
+    redis: RedisSettings | None = None,
+    worker: WorkerSettings | None = None,
+) -> Stack:
+    """A stack with these settings, whose other servers are nowhere."""
+    settings = StackSettings(
+        server or ServerSettings(),
+        database or DatabaseSettings(url=NOWHERE),
+        redis or RedisSettings(url=ServiceUrl.parse("redis://127.0.0.1:1")),
+        worker or WorkerSettings(),
+    )
+    return Stack(Path("/"), settings)
+
+
 def ask(scheme: str, host: str, port: int) -> Answer:
     """Ask a Redis at this address."""
     redis = RedisSettings(url=ServiceUrl.parse(f"{scheme}://{host}:{port}/0"))
-    return ask_redis(Stack(Path("/"), StackSettings(ServerSettings(), DatabaseSettings(url=NOWHERE), redis)))
+    return ask_redis(stack_with(redis=redis))
 
 
 async def ask_database(settings: DatabaseSettings, **change: object) -> Answer:
     """Ask for a database, at a changed URL."""
     changed = replace(settings, url=settings.url.replace(**change))  # type: ignore[arg-type]  # by its name
-    redis = RedisSettings(url=ServiceUrl.parse("redis://127.0.0.1:1"))
-    return await ask_postgres(Stack(Path("/"), StackSettings(ServerSettings(), changed, redis)))
+    return await ask_postgres(stack_with(database=changed))
 
 
 @pytest.mark.parametrize(
@@ -163,14 +186,15 @@ async def test_postgresql_that_keeps_us_waiting_is_silent(
 @pytest.mark.parametrize(
     ("host", "url"),
     [
-        ("0.0.0.0", "http://127.0.0.1:8080"),
-        ("::1", "http://[::1]:8080"),
-        ("api.local", "http://api.local:8080"),
+        ("0.0.0.0", "http://127.0.0.1"),
+        ("::1", "http://[::1]"),
+        ("api.local", "http://api.local"),
     ],
 )
-def test_api_is_shown_as_a_browser_takes_it(host: str, url: str) -> None:
-    """The API's address is one that can be opened, whatever it listens on."""
-    redis = RedisSettings(url=ServiceUrl.parse("redis://127.0.0.1"))
-    settings = StackSettings(ServerSettings(host=host), DatabaseSettings(url=NOWHERE), redis)
+def test_addresses_are_shown_as_a_browser_takes_them(host: str, url: str) -> None:
+    """The API's address and the worker's are ones that can be opened, whatever they listen on."""
+    stack = stack_with(ServerSettings(host=host), worker=WorkerSettings(host=host))
 
-    assert url == probe.api_url(Stack(Path("/"), settings))
+    assert [f"{url}:8080", f"{url}:8081"] == [
+        probe.app_url(stack, app) for app in (Service.API, Service.WORKER)
+    ]

@@ -5,10 +5,10 @@ from pathlib import Path
 import pytest
 
 from sherpa.config import ConfigError
-from sherpa.devstack.apiprocess import KILL_SECONDS, stop_seconds
+from sherpa.devstack.appprocess import KILL_SECONDS, stop_seconds
 from sherpa.devstack.errors import StackError
 from sherpa.devstack.settings import read_stack, read_stack_to_stop
-from sherpa.devstack.stack import identity_of
+from sherpa.devstack.stack import Service, identity_of
 
 SOUND = """\
 DATABASE_URL=postgresql://sherpa:secret@127.0.0.1:5999/choice_sherpa
@@ -36,7 +36,7 @@ def test_stopping_heeds_the_settings(tmp_path: Path) -> None:
     """The API may finish its requests for as long as `.env` says."""
     (tmp_path / ".env").write_text(SOUND)
 
-    assert 60 + KILL_SECONDS == stop_seconds(read_stack_to_stop(tmp_path))
+    assert 60 + KILL_SECONDS == stop_seconds(read_stack_to_stop(tmp_path), Service.API)
 
 
 @pytest.mark.parametrize("settings", [None, "", "DATABASE_URL=nonsense\n", "PORT=-1\nnonsense\n"])

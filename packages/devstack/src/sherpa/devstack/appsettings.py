@@ -13,25 +13,36 @@ from sherpa.devstack.backends.docker import INSIDE
 from sherpa.devstack.stack import Service, Stack, state_directory
 
 VARIABLES = {Service.POSTGRES: "DATABASE_URL", Service.REDIS: "REDIS_URL"}
-# The image has its own; these two say where on this machine the container's port is published.
-OUTSIDE = frozenset({"HOST", "PORT"})
-# The engine waits so much longer for the API than the API does itself, which so always has the last word.
+# The image has its own; these say where on this machine the containers' ports are published.
+OUTSIDE = frozenset({"HOST", "PORT", "WORKER_HOST", "WORKER_PORT"})
+# The engine waits so much longer for a process than that does itself, which so always has the last word.
 ENGINE_PATIENCE_SECONDS = 5
 
 
 def app_variables(stack: Stack, image: str) -> dict[str, str]:
     """Write the settings file and return what compose.yaml's profile `app` takes from the stack."""
-    server = stack.settings.server
     settings = _write_settings(stack)
-    patience = server.drain_seconds + server.shutdown_grace_seconds + ENGINE_PATIENCE_SECONDS
     return {
         "SHERPA_IMAGE": image,
-        "SHERPA_API_HOST": f"[{server.host}]" if ":" in server.host else server.host,
-        "SHERPA_API_PORT": str(server.port),
-        "SHERPA_STOP_GRACE": f"{patience:.0f}s",
+        **_published(stack, Service.API),
+        **_published(stack, Service.WORKER),
+        "SHERPA_STOP_GRACE": _patience(stack, Service.API),
+        "SHERPA_WORKER_STOP_GRACE": _patience(stack, Service.WORKER),
         "SHERPA_SETTINGS": str(settings),
         "SHERPA_SETTINGS_DIGEST": hashlib.sha256(settings.read_bytes()).hexdigest()[:12],
     }
+
+
+def _published(stack: Stack, app: Service) -> dict[str, str]:
+    host = stack.host(app)
+    return {
+        f"SHERPA_{app.upper()}_HOST": f"[{host}]" if ":" in host else host,
+        f"SHERPA_{app.upper()}_PORT": str(stack.port(app)),
+    }
+
+
+def _patience(stack: Stack, app: Service) -> str:
+    return f"{stack.stop_seconds(app) + ENGINE_PATIENCE_SECONDS:.0f}s"
 
 
 def _write_settings(stack: Stack) -> Path:

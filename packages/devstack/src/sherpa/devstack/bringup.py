@@ -10,22 +10,22 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from sherpa.devstack import envfile, memory, servers
-from sherpa.devstack.apiprocess import ApiProcess
+from sherpa.devstack.appprocess import AppProcess
 from sherpa.devstack.backends.choice import AUTO, BACKENDS, Choice, choose
 from sherpa.devstack.errors import PortTakenError, StackError
 from sherpa.devstack.ownership import (
-    api_conflict,
+    app_conflict,
     conflict,
     is_ours,
     require_distinct_ports,
     require_none,
     require_run_by,
 )
-from sherpa.devstack.probe import Answer, ApiAnswer, ask_servers
+from sherpa.devstack.probe import Answer, AppAnswer, ask_servers
 from sherpa.devstack.progress import Progress
 from sherpa.devstack.schema import bring_to_head
 from sherpa.devstack.settings import create_settings, read_stack
-from sherpa.devstack.stack import Service, Stack
+from sherpa.devstack.stack import APPS, TITLES, Service, Stack
 from sherpa.devstack.turn import turn
 
 ATTEMPTS = 5
@@ -33,21 +33,28 @@ ATTEMPTS = 5
 
 @dataclass(frozen=True)
 class Request:
-    """What `inv up` was asked for."""
+    """What `inv up` was asked for. Without the API there is no worker, either: servers and schema only."""
 
     backend: str = AUTO
     api: bool = True
     reassign_ports: bool = False
+    worker: bool = True
+
+    @property
+    def apps(self) -> tuple[Service, ...]:
+        """The processes of ours that are to run."""
+        wanted = {Service.API: self.api, Service.WORKER: self.api and self.worker}
+        return tuple(app for app in APPS if wanted[app])
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """What runs now. `api` is None when it wasn't asked for."""
+    """What runs now; of our own processes those that were asked for."""
 
     stack: Stack
     choice: Choice
     answers: Mapping[Service, Answer]
-    api: ApiAnswer | None
+    apps: Mapping[Service, AppAnswer]
 
 
 def bring_up(root: Path, request: Request, progress: Progress) -> Outcome:
@@ -109,18 +116,19 @@ def _converge(stack: Stack, request: Request, progress: Progress) -> Outcome:
     if missing:
         answers = servers.start(stack, choice, missing, progress)
     postgres = servers.ensure_database(stack, choice.backend.name, answers[Service.POSTGRES], progress)
-    api = ApiProcess(stack.root)
-    if request.api:
+    apps = [AppProcess(stack.root, app) for app in request.apps]
+    for app in apps:
         # It takes a second to load and waits for the schema by itself, so the migrations run meanwhile.
-        api.ensure_started(stack, progress)
+        app.ensure_started(stack, progress)
     migrations = bring_to_head(stack, choice.backend.name, postgres, progress)
-    if request.api and not migrations.at_head:
+    if apps and not migrations.at_head:
+        titles = " and ".join(f"the {TITLES[app]}" for app in request.apps)
         raise StackError(
-            f"{stack.url(Service.POSTGRES)} lacks {', '.join(migrations.pending)}, so no API gets ready.",
+            f"{stack.url(Service.POSTGRES)} lacks {', '.join(migrations.pending)}: {titles} can't get ready.",
             remedy="Apply what is pending, if you may, and go on: uv run inv migrate && uv run inv up",
         )
     answers = {**answers, Service.POSTGRES: replace(postgres, migrations=migrations)}
-    return Outcome(stack, choice, answers, api.ensure_ready(stack, progress) if request.api else None)
+    return Outcome(stack, choice, answers, {each.app: each.ensure_ready(stack, progress) for each in apps})
 
 
 def _choose(stack: Stack, request: Request, answers: Mapping[Service, Answer]) -> Choice:
@@ -139,6 +147,8 @@ def _require_free_ports(
 ) -> None:
     require_distinct_ports(stack)
     found = [conflict(stack, answer, choice.backend) for answer in answers.values()]
-    if request.api:
-        found.append(api_conflict(stack, choice.backend, ours=ApiProcess(stack.root).listens(stack)))
+    found += [
+        app_conflict(stack, app, choice.backend, ours=AppProcess(stack.root, app).listens(stack))
+        for app in request.apps
+    ]
     require_none(found)

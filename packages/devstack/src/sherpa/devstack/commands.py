@@ -14,14 +14,14 @@ from sherpa.config import ConfigError
 from sherpa.db.errors import DatabaseError
 from sherpa.devstack import logs as logbook
 from sherpa.devstack import report, teardown
-from sherpa.devstack.apiprocess import ApiProcess, stop_seconds
+from sherpa.devstack.appprocess import AppProcess, stop_seconds
 from sherpa.devstack.backends.backend import Backend, Command
 from sherpa.devstack.backends.choice import NAMES
 from sherpa.devstack.bringup import Request, bring_up
 from sherpa.devstack.doctor import examination
 from sherpa.devstack.errors import StackError
 from sherpa.devstack.guard import require_own, require_own_database
-from sherpa.devstack.ownership import api_conflict, require_none
+from sherpa.devstack.ownership import app_conflict, require_none
 from sherpa.devstack.probe import Verdict, ask_servers
 from sherpa.devstack.progress import Progress
 from sherpa.devstack.settings import read_stack
@@ -30,11 +30,18 @@ from sherpa.devstack.stack import Service
 WELL, FAILED, WRONG_USE = 0, 1, 2
 
 
-def up(root: Path, *, backend: str = "auto", api: bool = True, reassign_ports: bool = False) -> int:
+def up(
+    root: Path,
+    *,
+    backend: str = "auto",
+    api: bool = True,
+    worker: bool = True,
+    reassign_ports: bool = False,
+) -> int:
     """Bring everything up and say what runs; change nothing when it does already."""
     if backend not in NAMES:
         return _wrong(f"There is no backend {backend!r}: choose one of {', '.join(NAMES)}.")
-    return _guarded(lambda: _up(root, Request(backend, api, reassign_ports)))
+    return _guarded(lambda: _up(root, Request(backend, api, reassign_ports, worker)))
 
 
 def down(root: Path, *, volumes: bool = False) -> int:
@@ -110,10 +117,10 @@ def _logs(root: Path, services: list[Service], *, follow: bool) -> int:
 def _serve(root: Path, *, reload: bool) -> int:
     stack = read_stack(root)
     require_own_database(root)
-    background = ApiProcess(root)
-    if background.stop(stop_seconds(stack)):
+    background = AppProcess(root, Service.API)
+    if background.stop(stop_seconds(stack, Service.API)):
         print("The API that ran in the background was stopped.")
-    require_none([api_conflict(stack, report.present_backend(stack))])
+    require_none([app_conflict(stack, Service.API, report.present_backend(stack))])
     return _foreground(Command([sys.executable, "-m", "sherpa.api", *(["--reload"] if reload else [])]), root)
 
 

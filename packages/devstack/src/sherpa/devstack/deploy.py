@@ -1,4 +1,4 @@
-"""The image of this checkout, and running it on this machine: migrate, then the API, beside their servers.
+"""The image of this checkout, and running it on this machine: migrate, then the API and the worker.
 
 What is deployed is what the tree holds, with the settings of `.env` and nothing of the caller's shell.
 """
@@ -12,7 +12,7 @@ from pathlib import Path
 from sherpa.config import ConfigError, load
 from sherpa.db.errors import DatabaseError
 from sherpa.devstack import containers, envfile, memory, ports, servers
-from sherpa.devstack.apiprocess import ApiProcess
+from sherpa.devstack.appprocess import AppProcess
 from sherpa.devstack.appsettings import VARIABLES, app_variables
 from sherpa.devstack.backends import docker
 from sherpa.devstack.backends.backend import BackendName
@@ -21,11 +21,12 @@ from sherpa.devstack.compose import Compose, find_compose
 from sherpa.devstack.containers import DockerError
 from sherpa.devstack.errors import StackError
 from sherpa.devstack.image import build, tag
+from sherpa.devstack.ownership import VARIABLES as PORTS
 from sherpa.devstack.ownership import conflict, require_none
-from sherpa.devstack.probe import api_url, ask_api, ask_servers
+from sherpa.devstack.probe import app_url, ask_app, ask_servers
 from sherpa.devstack.progress import Progress
 from sherpa.devstack.settings import create_settings
-from sherpa.devstack.stack import SERVERS, Service, Stack, StackSettings
+from sherpa.devstack.stack import APPS, SERVERS, TITLES, Service, Stack, StackSettings
 from sherpa.devstack.turn import turn
 
 MIGRATE = "migrate"
@@ -67,18 +68,23 @@ def _deploy(root: Path) -> None:
     with turn(root, progress.say):
         stack = _read_stack(root, progress)
         _require_local(stack)
-        _require_room(stack)
+        for app in APPS:
+            _require_room(stack, app)
         built = build(root)
         _start_servers(stack, progress)
         compose = Compose(
             root, stack.identity, docker.variables(stack) | app_variables(stack, tag(built, stack.identity))
         )
-        with progress.step("migrating, then starting the API", "schema migrated, API started"):
-            _start_app(compose)
-        with progress.step("waiting for the API", "API ready"):
-            _await_ready(stack, compose)
+        with progress.step(
+            "migrating, then starting API and worker", "schema migrated, API and worker started"
+        ):
+            _start_apps(compose)
+        for app in APPS:
+            with progress.step(f"waiting for the {TITLES[app]}", f"{TITLES[app]} ready"):
+                _await_ready(stack, compose, app)
     print(
-        f"\n  API    {api_url(stack)}  (ready: /health/ready)"
+        f"\n  API    {app_url(stack, Service.API)}  (ready: /health/ready)"
+        f"\n  worker {app_url(stack, Service.WORKER)}  (ready: /health/ready, metrics: /metrics)"
         f"\n  image  {built.reference}"
         "\n  logs   uv run inv logs api --follow"
         "\n  stop   uv run inv down  (the data stays)"
@@ -100,19 +106,19 @@ def _require_local(stack: Stack) -> None:
             )
 
 
-def _require_room(stack: Stack) -> None:
-    """Raise StackError when the API's port is taken, be it by this checkout's own process."""
-    if process := ApiProcess(stack.root).find():
+def _require_room(stack: Stack, app: Service) -> None:
+    """Raise StackError when the port is taken, be it by this checkout's own process."""
+    if process := AppProcess(stack.root, app).find():
         raise StackError(
-            f"The API of `inv up` (pid {process.pid}) has the port that the container needs.",
+            f"The {TITLES[app]} of `inv up` (pid {process.pid}) has the port that the container needs.",
             remedy="Stop it, then try again: inv down",
         )
-    port = stack.settings.server.port
+    port = stack.port(app)
     ours = any(each.publishes(port) for each in containers.of_project(stack.identity))
     if not ours and not ports.is_free(port):
         raise StackError(
-            f"Port {port}, which the API needs, is taken by {docker.holder(port)}.",
-            remedy="Stop that, or set another PORT in .env, then try again.",
+            f"Port {port}, which the {TITLES[app]} needs, is taken by {docker.holder(port)}.",
+            remedy=f"Stop that, or set another {PORTS[app]} in .env, then try again.",
         )
 
 
@@ -127,23 +133,24 @@ def _start_servers(stack: Stack, progress: Progress) -> None:
     servers.ensure_database(stack, BackendName.DOCKER, answers[Service.POSTGRES], progress)
 
 
-def _start_app(compose: Compose) -> None:
+def _start_apps(compose: Compose) -> None:
     try:
-        compose.run("up", "--detach", "--remove-orphans", *SERVERS, MIGRATE, Service.API)
+        compose.run("up", "--detach", "--remove-orphans", *SERVERS, MIGRATE, *APPS)
     except DockerError as error:
         said = f"\n{compose.last_words(MIGRATE)}" if f'"{MIGRATE}"' in error.problem else ""
         raise StackError(f"{error.problem}{said}", remedy="Mend that, then try again: inv deploy") from error
 
 
-def _await_ready(stack: Stack, compose: Compose) -> None:
+def _await_ready(stack: Stack, compose: Compose, app: Service) -> None:
     deadline = time.monotonic() + READY_SECONDS
-    while not (answer := ask_api(stack)).ready:
+    while not (answer := ask_app(stack, app)).ready:
         present = {each.service: each.state for each in containers.of_project(stack.identity)}
-        state = present.get(Service.API, "gone")
+        state = present.get(app, "gone")
         if state != "running" or time.monotonic() > deadline:
             raise StackError(
-                f"The API is not ready; its container is {state}, its answer: {answer.detail or 'none'}\n"
-                f"{compose.last_words(Service.API)}",
+                f"The {TITLES[app]} is not ready; its container is {state},"
+                f" its answer: {answer.detail or 'none'}\n"
+                f"{compose.last_words(app)}",
                 remedy="Mend that, then try again: inv deploy. Or give up: inv down",
             )
         time.sleep(POLL_SECONDS)

@@ -15,9 +15,10 @@ from sherpa.devstack.errors import StackError
 from sherpa.devstack.stack import OURS
 
 PASSWORD_BYTES = 24
-DEFAULT_API_PORT = 8080
+# Of what a file need not name.
+DEFAULT_APP_PORTS = {"PORT": 8080, "WORKER_PORT": 8081}
 # Which variable holds each port. The order is the one in which free ports are given out.
-VARIABLES = ("DATABASE_URL", "REDIS_URL", "PORT")
+VARIABLES = ("DATABASE_URL", "REDIS_URL", "PORT", "WORKER_PORT")
 
 _HOST_AND_PORT = re.compile(r"^(?P<scheme>[a-z]+://)(?P<user>[^@/\s]*@)?(?P<host>[^:/?#\s@]+)(?P<port>:\d+)?")
 _DEFAULT_PORTS = {"postgresql": 5432, "postgres": 5432, "redis": 6379, "rediss": 6379}
@@ -69,7 +70,7 @@ def port_in(text: str, variable: str) -> int | None:
     """The port on this machine that a variable names in the text of an `.env`; None when it names none."""
     value = _value(text, variable)
     if value is None:
-        return DEFAULT_API_PORT if variable == "PORT" else None
+        return DEFAULT_APP_PORTS.get(variable)
     if value.isdigit():
         return int(value)
     found = _HOST_AND_PORT.match(value)

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TextIO
 
-from sherpa.devstack.apiprocess import ApiProcess
+from sherpa.devstack.appprocess import AppProcess
 from sherpa.devstack.backends.backend import Command
 from sherpa.devstack.processes import tail
 from sherpa.devstack.report import present_backend
@@ -41,9 +41,9 @@ def show(stack: Stack, services: list[Service], out: TextIO, *, follow: bool) ->
 def _source(stack: Stack, service: Service, *, follow: bool) -> Path | Command | None:
     backend = present_backend(stack)
     if service in backend.states():
-        # The API is there, too, when `inv deploy` runs it.
+        # Our own processes are there, too, when `inv deploy` runs them.
         return backend.log(service, follow=follow)
-    log = ApiProcess(stack.root).log
+    log = AppProcess(stack.root, service).log
     return log if log.exists() else None
 
 

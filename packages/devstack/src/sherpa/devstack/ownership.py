@@ -13,9 +13,14 @@ from sherpa.devstack.containers import DockerError
 from sherpa.devstack.errors import ForeignDatabaseError, PortTakenError, StackError
 from sherpa.devstack.probe import Answer, Verdict
 from sherpa.devstack.settings import source_of
-from sherpa.devstack.stack import Service, Stack, is_identity
+from sherpa.devstack.stack import APPS, TITLES, Service, Stack, is_identity
 
-VARIABLES = {Service.POSTGRES: "DATABASE_URL", Service.REDIS: "REDIS_URL", Service.API: "PORT"}
+VARIABLES = {
+    Service.POSTGRES: "DATABASE_URL",
+    Service.REDIS: "REDIS_URL",
+    Service.API: "PORT",
+    Service.WORKER: "WORKER_PORT",
+}
 
 
 @dataclass(frozen=True)
@@ -95,28 +100,30 @@ def conflict(stack: Stack, answer: Answer, backend: Backend) -> Conflict | None:
     return None if ports.is_free(port) else Conflict(answer.service, port, "something else listens")
 
 
-def api_conflict(stack: Stack, backend: Backend | None = None, *, ours: bool = False) -> Conflict | None:
-    """What keeps the API from listening, unless it is `ours` that listens there already.
+def app_conflict(
+    stack: Stack, app: Service, backend: Backend | None = None, *, ours: bool = False
+) -> Conflict | None:
+    """What keeps a process of ours from listening, unless it is `ours` that listens there already.
 
     Raises StackError when it is this stack's own, in the container of `inv deploy`.
     """
-    port = stack.settings.server.port
+    port = stack.port(app)
     if ours or ports.is_free(port):
         return None
-    deployed = backend.states().get(Service.API) if backend else None
+    deployed = backend.states().get(app) if backend else None
     if deployed and deployed.running:
         raise StackError(
-            f"`inv deploy` runs this stack's API, in the container {deployed.container}.",
+            f"`inv deploy` runs this stack's {TITLES[app]}, in the container {deployed.container}.",
             remedy="Take that down first: uv run inv down && uv run inv up. "
             "Or leave it, with the servers alone: uv run inv up --no-api",
         )
-    return Conflict(Service.API, port, "something else listens")
+    return Conflict(app, port, "something else listens")
 
 
 def require_distinct_ports(stack: Stack) -> None:
     """Raise StackError when two of the settings name the same port of this machine."""
     named = {VARIABLES[service]: stack.url(service).port for service in stack.local}
-    named[VARIABLES[Service.API]] = stack.settings.server.port
+    named |= {VARIABLES[app]: stack.port(app) for app in APPS}
     for (one, port), (other, other_port) in combinations(named.items(), 2):
         if port == other_port:
             raise StackError(

@@ -52,8 +52,8 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class ApiAnswer:
-    """The API's answer: its HTTP status (None: no answer), and the `status` in its body."""
+class AppAnswer:
+    """A process of ours: its HTTP status (None: no answer), and the `status` in its body."""
 
     code: int | None
     status: str = ""
@@ -62,7 +62,7 @@ class ApiAnswer:
 
     @property
     def ready(self) -> bool:
-        """Whether it takes requests."""
+        """Whether it does its work."""
         return self.code == http.client.OK
 
 
@@ -167,38 +167,36 @@ def _version(info: Reply) -> str:
     return f"Redis {facts.get('redis_version', '?')}"
 
 
-def ask_api(stack: Stack, path: str = "/health/ready") -> ApiAnswer:
-    """One request to the API's health."""
+def ask_app(stack: Stack, app: Service) -> AppAnswer:
+    """One request to the health of a process of ours."""
     started = time.perf_counter()
-    connection = http.client.HTTPConnection(
-        api_host(stack), stack.settings.server.port, timeout=TIMEOUT_SECONDS
-    )
+    connection = http.client.HTTPConnection(app_host(stack, app), stack.port(app), timeout=TIMEOUT_SECONDS)
     try:
-        connection.request("GET", path)
+        connection.request("GET", "/health/ready")
         response = connection.getresponse()
         body = response.read()
     except (OSError, http.client.HTTPException) as error:
-        return ApiAnswer(None, detail=_words(error))
+        return AppAnswer(None, detail=_words(error))
     finally:
         connection.close()
     status, detail = _read_health(body)
-    return ApiAnswer(response.status, status, detail, _since(started))
+    return AppAnswer(response.status, status, detail, _since(started))
 
 
-def api_host(stack: Stack) -> str:
-    """Where the API can be asked: an address that means "all of them" is asked on loopback."""
-    host = stack.settings.server.host
+def app_host(stack: Stack, app: Service) -> str:
+    """Where it can be asked: an address that means "all of them" is asked on loopback."""
+    host = stack.host(app)
     return "127.0.0.1" if host in {"0.0.0.0", "::", ""} else host  # noqa: S104  # compared, not bound
 
 
-def api_url(stack: Stack) -> str:
-    """Where a browser finds the API."""
-    host = api_host(stack)
-    return f"http://{f'[{host}]' if ':' in host else host}:{stack.settings.server.port}"
+def app_url(stack: Stack, app: Service) -> str:
+    """Where a browser finds it."""
+    host = app_host(stack, app)
+    return f"http://{f'[{host}]' if ':' in host else host}:{stack.port(app)}"
 
 
 def _read_health(body: bytes) -> tuple[str, str]:
-    """The status in the API's answer, and the whole answer in words: `unavailable (schema behind, …)`."""
+    """The status in the answer, and the whole answer in words: `unavailable (schema behind, …)`."""
     try:
         answer = json.loads(body)
         status = str(answer.get("status", ""))

@@ -9,21 +9,21 @@ from pathlib import Path
 
 from sherpa.db.migrations.status import Status
 from sherpa.devstack import memory
-from sherpa.devstack.apiprocess import ApiProcess
+from sherpa.devstack.appprocess import AppProcess
 from sherpa.devstack.backends.backend import Backend, BackendName, ServiceState
 from sherpa.devstack.backends.choice import AUTO, BACKENDS, choose
 from sherpa.devstack.bringup import Outcome
 from sherpa.devstack.ownership import is_ours
-from sherpa.devstack.probe import Answer, ApiAnswer, api_url, ask_api, ask_servers
+from sherpa.devstack.probe import Answer, AppAnswer, app_url, ask_app, ask_servers
 from sherpa.devstack.settings import read_stack
-from sherpa.devstack.stack import SERVERS, Service, Stack
+from sherpa.devstack.stack import APPS, SERVERS, Service, Stack
 
 FOOT = "  stop: uv run inv down   state: uv run inv status   logs: uv run inv logs   SQL: uv run inv psql"
 
 
 @dataclass(frozen=True)
 class Row:
-    """One process: `health` is `ok` (or the API's own word) when it serves a client, else what is wrong."""
+    """One process: `health` is `ok` (or its own word) when it serves a client, else what is wrong."""
 
     service: str
     state: str
@@ -63,7 +63,7 @@ def describe(root: Path) -> Description:
     answers = asyncio.run(ask_servers(stack))
     states = backend.states()
     rows = [_server_row(stack, backend, answers[service], states[service]) for service in SERVERS]
-    rows.append(_api_row(stack, states.get(Service.API)))
+    rows += [_app_row(stack, app, states.get(app)) for app in APPS]
     return Description(stack, backend.name, tuple(rows), _trusted(stack, backend, answers[Service.POSTGRES]))
 
 
@@ -106,8 +106,8 @@ def outcome_as_text(outcome: Outcome, *, changed: bool) -> str:
     stack, backend = outcome.stack, outcome.choice.backend.name
     state = "is up" if changed else "was up already, and nothing was changed"
     lines = [(service, str(stack.url(service)), _summary(outcome.answers[service])) for service in SERVERS]
-    if outcome.api:
-        lines.append((Service.API, api_url(stack), f"{outcome.api.status or 'ready'} at /health/ready"))
+    for app, answer in outcome.apps.items():
+        lines.append((app, app_url(stack, app), f"{answer.status or 'ready'} at /health/ready"))
     return "\n".join([f"The stack {state} (backend: {backend}).", *_columns(lines), FOOT])
 
 
@@ -130,36 +130,36 @@ def _server_row(stack: Stack, backend: Backend, answer: Answer, state: ServiceSt
     )
 
 
-def _api_row(stack: Stack, deployed: ServiceState | None) -> Row:
+def _app_row(stack: Stack, app: Service, deployed: ServiceState | None) -> Row:
     """The process of `inv up`, else the container of `inv deploy`."""
-    api = ApiProcess(stack.root)
-    process = api.find()
-    state = deployed or ServiceState(Service.API, "stopped")
+    background = AppProcess(stack.root, app)
+    process = background.find()
+    state = deployed or ServiceState(app, "stopped")
     if process:
-        state = ServiceState(Service.API, "running", pid=process.pid)
-    answer = api.ask(stack) if process else ask_api(stack)
+        state = ServiceState(app, "running", pid=process.pid)
+    answer = background.ask(stack) if process else ask_app(stack, app)
     return Row(
-        Service.API,
+        app,
         state.state,
         state.pid,
         state.container,
-        stack.settings.server.port,
-        api_url(stack),
-        _api_version() if process else "",
-        _api_health(answer, runs=state.running),
+        stack.port(app),
+        app_url(stack, app),
+        _app_version(app) if process else "",
+        _app_health(answer, runs=state.running),
         answer.milliseconds,
     )
 
 
-def _api_version() -> str:
+def _app_version(app: Service) -> str:
     """The checkout's own, which the process runs; what is in a container, its image says."""
     try:
-        return version("sherpa-api")
+        return version(f"sherpa-{app}")
     except PackageNotFoundError:
         return ""
 
 
-def _api_health(answer: ApiAnswer, *, runs: bool) -> str:
+def _app_health(answer: AppAnswer, *, runs: bool) -> str:
     if not runs:
         return "stopped" if answer.code is None else "not this stack's"
     if answer.ready:

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from pathlib import Path
 
-from sherpa.config import DatabaseSettings, RedisSettings, ServerSettings, ServiceUrl
+from sherpa.config import DatabaseSettings, RedisSettings, ServerSettings, ServiceUrl, WorkerSettings
 from sherpa.devstack.errors import StackError
 
 PROJECT = "choice-sherpa"
@@ -20,9 +20,13 @@ class Service(StrEnum):
     POSTGRES = "postgres"
     REDIS = "redis"
     API = "api"
+    WORKER = "worker"
 
 
 SERVERS = (Service.POSTGRES, Service.REDIS)
+APPS = (Service.API, Service.WORKER)
+# As they are called in a sentence, behind an article.
+TITLES = {Service.API: "API", Service.WORKER: "worker"}
 
 
 @dataclass(frozen=True)
@@ -32,6 +36,7 @@ class StackSettings:
     server: ServerSettings
     database: DatabaseSettings
     redis: RedisSettings
+    worker: WorkerSettings
 
 
 @dataclass(frozen=True)
@@ -49,6 +54,26 @@ class Stack:
     def url(self, service: Service) -> ServiceUrl:
         """Where a server is, by the settings."""
         return self.settings.database.url if service is Service.POSTGRES else self.settings.redis.url
+
+    def port(self, service: Service) -> int:
+        """On which port a server or a process of ours is, by the settings."""
+        match service:
+            case Service.API:
+                return self.settings.server.port
+            case Service.WORKER:
+                return self.settings.worker.port
+            case _:
+                return self.url(service).port
+
+    def host(self, app: Service) -> str:
+        """On which address a process of ours listens, by the settings."""
+        return self.settings.server.host if app is Service.API else self.settings.worker.host
+
+    def stop_seconds(self, app: Service) -> float:
+        """How long a process of ours may take to stop."""
+        if app is Service.WORKER:
+            return self.settings.worker.grace_seconds
+        return self.settings.server.drain_seconds + self.settings.server.shutdown_grace_seconds
 
     @property
     def local(self) -> tuple[Service, ...]:

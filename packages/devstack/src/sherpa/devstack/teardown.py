@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from sherpa.devstack import memory
-from sherpa.devstack.apiprocess import ApiProcess, stop_seconds
+from sherpa.devstack.appprocess import AppProcess, stop_seconds
 from sherpa.devstack.backends import docker
 from sherpa.devstack.backends.backend import Backend, BackendName
 from sherpa.devstack.backends.docker import DockerBackend
@@ -11,21 +11,22 @@ from sherpa.devstack.backends.embedded import EmbeddedBackend
 from sherpa.devstack.errors import StackError
 from sherpa.devstack.progress import Progress
 from sherpa.devstack.settings import read_stack_to_stop
-from sherpa.devstack.stack import Stack
+from sherpa.devstack.stack import APPS, Stack
 from sherpa.devstack.turn import turn
 
 
 def bring_down(root: Path, progress: Progress, *, volumes: bool) -> None:
-    """Stop the API and the servers, and with `volumes` delete their data. A broken `.env` is no hindrance.
+    """Stop everything, and with `volumes` delete the data. A broken `.env` is no hindrance.
 
     Raises StackError when something can't be stopped.
     """
     with turn(root, progress.say):
         stack = read_stack_to_stop(root)
-        api = ApiProcess(stack.root)
-        if api.find():
-            with progress.step("stopping the API", "API stopped"):
-                api.stop(stop_seconds(stack))
+        for app in APPS:
+            process = AppProcess(stack.root, app)
+            if process.find():
+                with progress.step(f"stopping the {process.title}", f"{process.title} stopped"):
+                    process.stop(stop_seconds(stack, app))
         for backend in _backends(stack):
             _stop(backend, progress)
             if volumes:

@@ -17,7 +17,7 @@ from sherpa.devstack.containers import Container, DockerError
 from sherpa.devstack.errors import StackError
 from sherpa.devstack.stack import SERVERS, Service, Stack
 
-INSIDE = {Service.POSTGRES: 5432, Service.REDIS: 6379, Service.API: 8080}
+INSIDE = {Service.POSTGRES: 5432, Service.REDIS: 6379, Service.API: 8080, Service.WORKER: 8081}
 
 
 class DockerBackend:
@@ -43,7 +43,7 @@ class DockerBackend:
         self._compose.run("up", "--detach", *services, say=say)
 
     def stop(self) -> Sequence[Service]:
-        """Take all containers and the network away, the API's too; the volumes stay."""
+        """Take all containers and the network away, those of `inv deploy` too; the volumes stay."""
         present = containers.of_project(self._stack.identity)
         if present:
             self._compose.run("down", "--remove-orphans")
@@ -55,7 +55,7 @@ class DockerBackend:
         self._compose.run("down", "--remove-orphans", "--volumes")
 
     def states(self) -> Mapping[Service, ServiceState]:
-        """What the engine shows; the API, too, while `inv deploy` has put one there."""
+        """What the engine shows; our own processes, too, while `inv deploy` has put them there."""
         present = {each.service: each for each in containers.of_project(self._stack.identity)}
         return {
             service: _state(service, present.get(service))

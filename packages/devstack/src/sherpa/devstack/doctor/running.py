@@ -1,26 +1,26 @@
-"""Findings about what runs: ports, identities, the schema, the API."""
+"""Findings about what runs: ports, identities, the schema, the API and the worker."""
 
 import asyncio
 from collections.abc import Iterator
 from pathlib import Path
 
 from sherpa.config import ConfigError
-from sherpa.devstack.apiprocess import ApiProcess
+from sherpa.devstack.appprocess import AppProcess
 from sherpa.devstack.backends.backend import Backend
 from sherpa.devstack.doctor.finding import Finding, failure, note, warning, well
 from sherpa.devstack.errors import StackError
-from sherpa.devstack.ownership import api_conflict, conflict, is_ours
-from sherpa.devstack.probe import Answer, ApiAnswer, ask_api, ask_servers
+from sherpa.devstack.ownership import app_conflict, conflict, is_ours
+from sherpa.devstack.probe import Answer, AppAnswer, ask_app, ask_servers
 from sherpa.devstack.report import present_backend
 from sherpa.devstack.settings import read_stack
-from sherpa.devstack.stack import Service, Stack
+from sherpa.devstack.stack import APPS, Service, Stack
 
 UP = "uv run inv up"
 REASSIGN = "uv run inv up --reassign-ports"
 
 
 def examine_running(root: Path) -> Iterator[Finding]:
-    """Ask the servers and the API, as far as the settings can be read."""
+    """Ask the servers and our own processes, as far as the settings can be read."""
     try:
         stack = read_stack(root)
         backend = present_backend(stack)
@@ -29,7 +29,8 @@ def examine_running(root: Path) -> Iterator[Finding]:
         return
     for answer in asyncio.run(ask_servers(stack)).values():
         yield from _server(stack, backend, answer)
-    yield _api(stack, backend)
+    for app in APPS:
+        yield _app(stack, backend, app)
 
 
 def _server(stack: Stack, backend: Backend, answer: Answer) -> Iterator[Finding]:
@@ -57,20 +58,20 @@ def _server(stack: Stack, backend: Backend, answer: Answer) -> Iterator[Finding]
         yield well("schema", f"{len(answer.migrations.applied)} migrations applied, none pending")
 
 
-def _api(stack: Stack, backend: Backend) -> Finding:
-    api = ApiProcess(stack.root)
-    process = api.find()
-    deployed = backend.states().get(Service.API)
+def _app(stack: Stack, backend: Backend, app: Service) -> Finding:
+    background = AppProcess(stack.root, app)
+    process = background.find()
+    deployed = backend.states().get(app)
     if process is None and deployed and deployed.running:
-        return _judged(ask_api(stack), f"container {deployed.container}")
-    if found := api_conflict(stack, ours=api.listens(stack)):
-        return failure(Service.API, str(found), REASSIGN)
+        return _judged(app, ask_app(stack, app), f"container {deployed.container}")
+    if found := app_conflict(stack, app, ours=background.listens(stack)):
+        return failure(app, str(found), REASSIGN)
     if process is None:
-        return note(Service.API, "does not run in the background", UP)
-    return _judged(api.ask(stack), f"pid {process.pid}")
+        return note(app, "does not run in the background", UP)
+    return _judged(app, background.ask(stack), f"pid {process.pid}")
 
 
-def _judged(answer: ApiAnswer, who: str) -> Finding:
+def _judged(app: Service, answer: AppAnswer, who: str) -> Finding:
     if not answer.ready:
-        return failure(Service.API, f"is not ready: {answer.detail or 'no answer'}", "uv run inv logs api")
-    return well(Service.API, f"{who}, {answer.status or 'ready'}")
+        return failure(app, f"is not ready: {answer.detail or 'no answer'}", f"uv run inv logs {app}")
+    return well(app, f"{who}, {answer.status or 'ready'}")

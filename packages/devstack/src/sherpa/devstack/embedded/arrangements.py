@@ -95,6 +95,12 @@ class WatchedServers:
         ask(self.sentinel_port, "SENTINEL", "FAILOVER", PRIMARY)
         wait_until(lambda: self.primary() is not old, "another primary")
 
+    def follow(self, old: ValkeyServer) -> None:
+        """Start a primary that has died, as its successor's replica."""
+        old.start()
+        ask(old.port, "REPLICAOF", ports.LOOPBACK, str(self.primary().port), password=self.password)
+        wait_until(self.is_whole, "a replica that follows its primary")
+
     def _server(self, name: str) -> ValkeyServer:
         options = {**_OPTIONS, "masterauth": self.password}
         return ValkeyServer(self.directory / name, ports.any_free(), self.password, options=options)

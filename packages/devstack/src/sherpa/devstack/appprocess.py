@@ -1,4 +1,4 @@
-"""The API as a background process of the stack: started, found again, stopped."""
+"""The API and the worker as background processes of the stack: started, found again, stopped."""
 
 import hashlib
 import os
@@ -11,79 +11,81 @@ import psutil
 
 from sherpa.devstack import envfile, processes
 from sherpa.devstack.errors import ServerFailedError
-from sherpa.devstack.ownership import api_conflict, require_none
-from sherpa.devstack.probe import ApiAnswer, ask_api
+from sherpa.devstack.ownership import app_conflict, require_none
+from sherpa.devstack.probe import AppAnswer, ask_app
 from sherpa.devstack.processes import Marker, Spawn
 from sherpa.devstack.progress import Progress
-from sherpa.devstack.stack import Stack, identity_of, state_directory
+from sherpa.devstack.stack import TITLES, Service, Stack, identity_of, state_directory
 
 START_SECONDS = 30.0
 POLL_SECONDS = 0.02
 KILL_SECONDS = 5.0
 
 
-class ApiProcess:
-    """The API of one checkout. Its command line carries the stack's identity, by which it is known."""
+class AppProcess:
+    """A process of one checkout. Its command line carries the stack's identity, by which it is known."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, app: Service) -> None:
         self._root = root
+        self.app = app
+        self.title = TITLES[app]
         self._offset = 0
 
     @property
     def log(self) -> Path:
-        """Where the API writes."""
-        return self._root / ".sherpa" / "logs" / "api.log"
+        """Where it writes."""
+        return self._root / ".sherpa" / "logs" / f"{self.app}.log"
 
     def find(self) -> psutil.Process | None:
         """The running process, by its pid file or, where that is gone, by looking at every process."""
         return processes.find(self._marker, hint=processes.read_pid(self._pid_file))
 
     def ensure_started(self, stack: Stack, progress: Progress) -> None:
-        """Start the API; one that runs with this very `.env` is left alone, another is restarted."""
+        """Start it; one that runs with this very `.env` is left alone, another is restarted."""
         process = self.find()
         if process:
             processes.wake(process)
         if process and self._is_current():
             return
         if process:
-            progress.say("restarting the API, since .env was changed")
-            self.stop(stop_seconds(stack))
+            progress.say(f"restarting the {self.title}, since .env was changed")
+            self.stop(stop_seconds(stack, self.app))
         self._start()
 
-    def ensure_ready(self, stack: Stack, progress: Progress) -> ApiAnswer:
-        """Wait until the API takes requests, and return its answer.
+    def ensure_ready(self, stack: Stack, progress: Progress) -> AppAnswer:
+        """Wait until it does its work, and return its answer.
 
         Raises ServerFailedError with the end of its log.
         """
         answer = self.ask(stack)
         if answer.ready:
             return answer
-        with progress.step("waiting for the API", "API ready"):
+        with progress.step(f"waiting for the {self.title}", f"{self.title} ready"):
             return self._await_ready(stack)
 
     def listens(self, stack: Stack) -> bool:
-        """Whether our own process has the API's port."""
+        """Whether our own process has the port."""
         process = self.find()
-        return process is not None and processes.listens(process, stack.settings.server.port)
+        return process is not None and processes.listens(process, stack.port(self.app))
 
-    def ask(self, stack: Stack) -> ApiAnswer:
-        """Ask the API, and believe the answer only when it is our own process that listens there."""
+    def ask(self, stack: Stack) -> AppAnswer:
+        """Ask it, and believe the answer only when it is our own process that listens there."""
         process = self.find()
         if not self.listens(stack):
-            return ApiAnswer(None, detail="it does not listen")
-        answer = ask_api(stack)
+            return AppAnswer(None, detail="it does not listen")
+        answer = ask_app(stack, self.app)
         # Nothing can be seen of a process in its last moments: then it was someone else who answered.
-        return answer if self.find() == process else ApiAnswer(None, detail="it ended")
+        return answer if self.find() == process else AppAnswer(None, detail="it ended")
 
     def stop(self, grace_seconds: float) -> bool:
-        """Stop the API, letting requests finish for the time given. False: it wasn't running."""
+        """Stop it, letting what runs finish for the time given. False: it wasn't running."""
         process = self.find()
         if process is None:
             return False
         ended = processes.stop(process, (signal.SIGTERM, grace_seconds), (signal.SIGKILL, KILL_SECONDS))
         if not ended:
             raise ServerFailedError(
-                f"The API (pid {process.pid}) does not stop.", remedy=f"Its log: {self.log}"
+                f"The {self.title} (pid {process.pid}) does not stop.", remedy=f"Its log: {self.log}"
             )
         self._pid_file.unlink(missing_ok=True)
         return True
@@ -96,23 +98,23 @@ class ApiProcess:
         process = processes.spawn(Spawn(command, log=self.log, directory=self._root, environment=os.environ))
         self._pid_file.write_text(f"{process.pid}\n{self._settings_digest()}\n")
 
-    def _await_ready(self, stack: Stack) -> ApiAnswer:
+    def _await_ready(self, stack: Stack) -> AppAnswer:
         deadline = time.monotonic() + START_SECONDS
         while not (answer := self.ask(stack)).ready:
             if self.find() is None:
-                require_none([api_conflict(stack)])
-                raise self._failure("The API ended while it started")
+                require_none([app_conflict(stack, self.app)])
+                raise self._failure(f"The {self.title} ended while it started")
             if time.monotonic() > deadline:
                 why = answer.detail or "no answer"
                 raise self._failure(
-                    f"The API is not ready after {START_SECONDS:.0f} s ({why}). Was it started with another "
-                    f"branch's code? Then `uv run inv down`, and `uv run inv up` again"
+                    f"The {self.title} is not ready after {START_SECONDS:.0f} s ({why}). Was it started with "
+                    f"another branch's code? Then `uv run inv down`, and `uv run inv up` again"
                 )
             time.sleep(POLL_SECONDS)
         return answer
 
     def _is_current(self) -> bool:
-        """Whether the running API was started with the `.env` of now. By its content: clocks may be wrong."""
+        """Whether the running one was started with the `.env` of now. By its content: clocks may be wrong."""
         try:
             return self._pid_file.read_text().split("\n")[1] == self._settings_digest()
         except (OSError, IndexError):
@@ -123,20 +125,20 @@ class ApiProcess:
 
     @property
     def _pid_file(self) -> Path:
-        return self._root / ".sherpa" / "api.pid"
+        return self._root / ".sherpa" / f"{self.app}.pid"
 
     @property
     def _marker(self) -> Marker:
         # -X takes names that Python doesn't know, and so marks the process without a word to the program.
-        return Marker("python", ("-X", f"sherpa-stack={identity_of(self._root)}", "-m", "sherpa.api"))
+        return Marker("python", ("-X", f"sherpa-stack={identity_of(self._root)}", "-m", f"sherpa.{self.app}"))
 
     def _failure(self, what: str) -> ServerFailedError:
         words = processes.tail(self.log, offset=self._offset)
         return ServerFailedError(
-            f"{what}:\n{words}", remedy=f"The whole log: uv run inv logs api  ({self.log})"
+            f"{what}:\n{words}", remedy=f"The whole log: uv run inv logs {self.app}  ({self.log})"
         )
 
 
-def stop_seconds(stack: Stack) -> float:
-    """How long the API may take to stop: its drain, its grace, and a moment."""
-    return stack.settings.server.drain_seconds + stack.settings.server.shutdown_grace_seconds + KILL_SECONDS
+def stop_seconds(stack: Stack, app: Service) -> float:
+    """How long it may take to stop: what its settings say, and a moment."""
+    return stack.stop_seconds(app) + KILL_SECONDS
