@@ -170,6 +170,20 @@ async def test_late_news_renews_nothing(database: Database, join: Join, publishe
     assert "membership.cancelled" == (await published())[-1][0]
 
 
+async def test_paid_time_is_not_given_away(
+    database: Database, connection: asyncpg.Connection, join: Join
+) -> None:
+    """A paid membership becomes free when it has expired, and not before."""
+    membership = await join()
+
+    with pytest.raises(TransitionError, match="when it has expired"):
+        await renew(database, membership, FREE)
+    await expire(connection, membership)
+    renewed = await renew(database, membership, FREE)
+
+    assert (MembershipStatus.ACTIVE, FREE) == (renewed.status, renewed.terms)
+
+
 async def test_renewal_keeps_stripes_ids(database: Database) -> None:
     """What a renewal doesn't name at Stripe stays, what it names is taken."""
     async with database.transaction() as transaction:

@@ -82,8 +82,9 @@ async def renew(
 ) -> Membership:
     """Make a membership active on these terms: paid on, paid for the first time, or taken up again.
 
-    A period must end later than the one before, so that late news of an old payment changes nothing. Stripe's
-    ids stay where none are given. Raises MembershipNotFoundError, TransitionError, InvalidFactsError.
+    A period must end later than the one before, so that late news of an old payment changes nothing, and what
+    is paid for becomes free only when it has expired. Stripe's ids stay where none are given.
+    Raises MembershipNotFoundError, TransitionError, InvalidFactsError.
     """
     terms.check()
     stripe.check()
@@ -92,7 +93,7 @@ async def renew(
     before = await lock(transaction, membership_id)
     if before.status is MembershipStatus.ACTIVE and before.terms == terms:
         return before
-    _check_later(before.terms.period, terms.period)
+    _check_later(before, terms.period)
     (row,) = await transaction.connection.fetch(
         _RENEW, membership_id, terms.tier, *_ends(terms), *_ids(stripe)
     )
@@ -126,11 +127,14 @@ async def _find_repeated(transaction: Transaction, wanted: UUID, user_id: UUID) 
     return from_row(row)
 
 
-def _check_later(before: Period | None, after: Period | None) -> None:
-    if before and after and after.end <= before.end:
+def _check_later(before: Membership, period: Period | None) -> None:
+    paid = before.terms.period
+    if paid and period and period.end <= paid.end:
         raise TransitionError(
             "This membership's period ends as late as that, or later: it is paid for already."
         )
+    if paid and not period and before.status is not MembershipStatus.EXPIRED:
+        raise TransitionError("This membership is paid for: cancel it, and make it free when it has expired.")
 
 
 def _first_status(terms: Terms) -> MembershipStatus:
