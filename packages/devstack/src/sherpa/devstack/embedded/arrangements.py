@@ -96,7 +96,7 @@ class WatchedServers:
         wait_until(lambda: self.primary() is not old, "another primary")
 
     def follow(self, old: ValkeyServer) -> None:
-        """Start a primary that has died, as its successor's replica."""
+        """Let a former primary, dead or deposed, follow its successor now: the Sentinel takes its time."""
         old.start()
         ask(old.port, "REPLICAOF", ports.LOOPBACK, str(self.primary().port), password=self.password)
         wait_until(self.is_whole, "a replica that follows its primary")
@@ -114,7 +114,7 @@ class WatchedServers:
             f"sentinel monitor {PRIMARY} {ports.LOOPBACK} {primary} 1",
             f"sentinel auth-pass {PRIMARY} {self.password}",
             f"sentinel down-after-milliseconds {PRIMARY} {NOTICE_MILLISECONDS}",
-            f"sentinel failover-timeout {PRIMARY} 2000",
+            f"sentinel failover-timeout {PRIMARY} 1000",
         )
         configuration.write_text("\n".join(lines) + "\n")
         current_account().own(configuration)

@@ -10,9 +10,8 @@ from redis import exceptions
 from redis.crc import key_slot
 from redis.exceptions import AskError, ClusterDownError, MovedError, RedisError
 
-from sherpa.events.brokers.link import Argument, PoolLink, Reply
+from sherpa.events.brokers.link import Address, Argument, PoolLink, Reply
 
-type Address = tuple[str, int]
 type Range = tuple[int, int, Address]
 
 # While slots move, a node may point to one that knows less.

@@ -1,79 +1,79 @@
 """Makes the broker that the settings name. Nothing is connected yet: the first command does that."""
 
 from collections.abc import Callable
-from functools import partial
 from typing import Any
 
 from redis.asyncio import ConnectionPool
 from redis.asyncio.retry import Retry
-from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
+from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from sherpa.config import RedisSettings, RedisTopology
 from sherpa.events.brokers.broker import MOST_PARTITIONS, Broker
-from sherpa.events.brokers.cluster import Address, ClusterLink
-from sherpa.events.brokers.link import Link, PoolLink
+from sherpa.events.brokers.cluster import ClusterLink
+from sherpa.events.brokers.link import Address, Link, PoolLink
+from sherpa.events.brokers.sentinel import SentinelLink
 from sherpa.events.brokers.streams import StreamBroker
 
 # A Sentinel that does not answer is passed over for the next one.
 _SENTINEL_SECONDS = 1.0
-# redis-py has no types for these two.
+# redis-py has no types for this one.
 _make_sentinel: Callable[..., Sentinel] = Sentinel
-_make_pool: Callable[..., SentinelConnectionPool] = SentinelConnectionPool
+
+type LinkTo = Callable[[Address], PoolLink]
 
 
 def connect(settings: RedisSettings, *, client_name: str = "sherpa-events") -> Broker:
     """Return the broker for these settings; its owner closes it.
 
-    `pool_size` bounds the commands under way; each partition that is waited for has one connection more.
+    `pool_size` bounds the commands under way at each server; each partition that is waited for has one
+    connection more.
     """
     make = {
         RedisTopology.STANDALONE: _standalone,
         RedisTopology.SENTINEL: _sentinel,
         RedisTopology.CLUSTER: _cluster,
     }[settings.topology]
-    link = partial(make, settings, _options(settings) | {"client_name": client_name})
     return StreamBroker(
-        link(settings.pool_size),
-        link(MOST_PARTITIONS),
+        make(settings, _link_to(settings, client_name, settings.pool_size)),
+        make(settings, _link_to(settings, client_name, MOST_PARTITIONS)),
         where=", ".join(f"{host}:{port}" for host, port in _servers(settings)),
         timeout_seconds=settings.timeout_seconds,
     )
 
 
-def _standalone(settings: RedisSettings, options: dict[str, Any], most: int) -> Link:
-    return PoolLink(ConnectionPool.from_url(settings.url.reveal(), **options), most=most)
+def _standalone(settings: RedisSettings, link_to: LinkTo) -> Link:
+    return link_to((settings.url.host, settings.url.port))
 
 
-def _sentinel(settings: RedisSettings, options: dict[str, Any], most: int) -> Link:
+def _sentinel(settings: RedisSettings, link_to: LinkTo) -> Link:
+    password = settings.sentinel_password
     sentinels = _make_sentinel(
         _servers(settings),
         sentinel_kwargs={
             **_timeouts(min(_SENTINEL_SECONDS, settings.timeout_seconds)),
-            "password": settings.sentinel_password.reveal() if settings.sentinel_password else None,
+            "password": password.reveal() if password else None,
             "ssl": settings.url.scheme == "rediss",
             "protocol": 2,
         },
     )
-    pool = _make_pool(
-        settings.sentinel_master,
-        sentinels,
-        username=settings.url.username or None,
-        password=settings.url.password.reveal() if settings.url.password else None,
-        db=int(settings.url.database),
-        ssl=settings.url.scheme == "rediss",
-        **options,
-    )
-    return PoolLink(pool, most=most, sentinels=sentinels)
+    return SentinelLink(sentinels, settings.sentinel_master, link_to)
 
 
-def _cluster(settings: RedisSettings, options: dict[str, Any], most: int) -> Link:
+def _cluster(settings: RedisSettings, link_to: LinkTo) -> Link:
+    return ClusterLink(_servers(settings), link_to)
+
+
+def _link_to(settings: RedisSettings, client_name: str, most: int) -> LinkTo:
+    """Return the function that makes the link to one server, with the URL's user, password and database."""
+
     def link_to(address: Address) -> PoolLink:
         host, port = address
         url = settings.url.replace(host=host, port=port).reveal()
+        options = _options(settings) | {"client_name": client_name}
         return PoolLink(ConnectionPool.from_url(url, **options), most=most)
 
-    return ClusterLink(_servers(settings), link_to)
+    return link_to
 
 
 def _options(settings: RedisSettings) -> dict[str, Any]:

@@ -9,8 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from typing import Any, Protocol
 
 from redis.asyncio import ConnectionPool, Redis
-from redis.asyncio.sentinel import Sentinel
 
+type Address = tuple[str, int]
 type Argument = str | int | bytes
 # What a reply holds depends on the command, which only its caller knows.
 type Reply = Any
@@ -41,14 +41,13 @@ class Link(Protocol):
 
 
 class PoolLink:
-    """One server that takes writes: a standalone one, a node, or the primary that the Sentinels name.
+    """One server that takes writes: a standalone one, a node of a cluster, a primary.
 
     `most` bounds the commands under way, and so the connections. Who comes too late waits.
     """
 
-    def __init__(self, pool: ConnectionPool, *, most: int, sentinels: Sentinel | None = None) -> None:
+    def __init__(self, pool: ConnectionPool, *, most: int) -> None:
         self._pool = pool
-        self._sentinels = sentinels
         self._redis = Redis.from_pool(pool)
         self._send: Callable[..., Awaitable[Reply]] = self._redis.execute_command
         self._turns = asyncio.Semaphore(most)
@@ -80,8 +79,6 @@ class PoolLink:
     async def close(self) -> None:
         """Close all connections."""
         await self._redis.aclose()
-        if self._sentinels:
-            await self._sentinels.aclose()
 
     async def _send_all(self, *commands: tuple[Argument, ...]) -> Sequence[Reply]:
         async with self._turns, self._redis.pipeline(transaction=False) as pipeline:

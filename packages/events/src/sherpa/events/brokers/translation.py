@@ -1,15 +1,23 @@
-"""What redis-py raises, as this package's errors: one table from the first word of the server's answer."""
+"""What redis-py raises, as this package's errors: each answer of a server has one meaning for us."""
 
 import ssl
 
+from redis.asyncio.sentinel import MasterNotFoundError
 from redis.exceptions import (
+    AskError,
     AuthenticationError,
     AuthorizationError,
+    BusyLoadingError,
+    ClusterDownError,
     InvalidResponse,
+    MasterDownError,
     NoPermissionError,
+    OutOfMemoryError,
+    ReadOnlyError,
     RedisClusterException,
     RedisError,
     ResponseError,
+    TryAgainError,
 )
 
 from sherpa.events.errors import (
@@ -24,29 +32,20 @@ from sherpa.events.errors import (
 ERRORS = (RedisError, RedisClusterException, OSError)
 """What a call to redis-py may raise, when it is the server or the way to it that fails."""
 
-_CREDENTIALS = "correct the user and the password in REDIS_URL"
-_REFUSED = {
-    "NOAUTH": _CREDENTIALS,
-    "WRONGPASS": _CREDENTIALS,
-    "NOPERM": "let the user of REDIS_URL run this command on the keys sherpa:events:* and {sherpa:events:*",
-    "WRONGTYPE": "something else has put a value of its own under the key: use another database for events",
-}
-# The server is on its way to another state, and will answer otherwise when it is there.
-_PASSING = (
-    *(
-        "ASK ",
-        "BUSY ",
-        "CLUSTERDOWN ",
-        "LOADING ",
-        "MASTERDOWN ",
-        "MISCONF ",
-        "MOVED ",
-        "NOREPLICAS ",
-        "READONLY ",
-    ),
-    *("TRYAGAIN ", "UNBLOCKED "),
+# The server will answer otherwise before long. redis-py has classes for some answers, and takes their first
+# word away; the others still begin with it.
+_PASSING = (AskError, BusyLoadingError, ClusterDownError, ReadOnlyError, TryAgainError)
+_PASSING_WORDS = frozenset(("BUSY", "MISCONF", "NOREPLICAS", "UNBLOCKED"))
+
+_CREDENTIALS = "Correct the user and the password in REDIS_URL."
+_RIGHTS = (
+    "Give the user of REDIS_URL the keys sherpa:events:* and {sherpa:events:*, and the commands +@stream"
+    " +@scripting +@string +@connection +exists +memory|usage +info +config|get."
 )
-_NOT_THE_ONE = frozenset(("READONLY", "LOADING", "MASTERDOWN", "UNBLOCKED"))
+_SENTINELS = (
+    "Compare REDIS_SENTINEL_MASTER and REDIS_SENTINEL_PASSWORD with theirs, unless they are in doubt."
+)
+_OCCUPIED = "Something else uses our keys: give events a database of their own in REDIS_URL."
 
 
 def translate(error: Exception, where: str) -> BrokerError:
@@ -57,26 +56,34 @@ def translate(error: Exception, where: str) -> BrokerError:
         return FencedError()
     if word == "NOGROUP":
         return NoGroupError()
-    if word == "OOM":
-        return BrokerFullError(f"The broker at {where} has no room for more: {text}")
-    if _is_refusal(error):
-        remedy = _REFUSED.get(word, _CREDENTIALS if isinstance(error, AuthenticationError) else "")
-        return BrokerRefusedError(f"The broker at {where} refused us: {text}. {_sentence(remedy)}".rstrip())
+    if isinstance(error, OutOfMemoryError):
+        return BrokerFullError(f"The broker at {where} has no room for more: {text}.")
+    if _is_refusal(error, word):
+        return BrokerRefusedError(
+            f"The broker at {where} refused us: {text}. {_remedy(error, word)}".rstrip()
+        )
+    if isinstance(error, MasterNotFoundError):
+        return BrokerUnavailableError(f"The Sentinels at {where} name no primary: {text}. {_SENTINELS}")
     return BrokerUnavailableError(f"The broker at {where} can't be used now: {text}.")
 
 
-def _is_refusal(error: Exception) -> bool:
-    if isinstance(error, AuthenticationError | AuthorizationError | InvalidResponse | NoPermissionError):
+def means_another_server(error: Exception) -> bool:
+    """Tell whether the server that answered is not, or no more, the one to ask."""
+    moved = isinstance(error, ReadOnlyError | BusyLoadingError | MasterDownError)
+    return moved or str(error).startswith("UNBLOCKED ")
+
+
+def _is_refusal(error: Exception, word: str) -> bool:
+    if isinstance(error, AuthenticationError | AuthorizationError | InvalidResponse):
         return True
     if isinstance(error.__cause__, ssl.SSLCertVerificationError):
         return True
-    return isinstance(error, ResponseError) and not str(error).startswith(_PASSING)
+    return isinstance(error, ResponseError) and not (isinstance(error, _PASSING) or word in _PASSING_WORDS)
 
 
-def _sentence(text: str) -> str:
-    return f"{text[:1].upper()}{text[1:]}." if text else ""
-
-
-def means_another_server(error: Exception) -> bool:
-    """Tell whether the server that answered is not, or no more, the one to ask: to be left."""
-    return str(error).partition(" ")[0] in _NOT_THE_ONE
+def _remedy(error: Exception, word: str) -> str:
+    if isinstance(error, AuthenticationError) or word == "WRONGPASS":
+        return _CREDENTIALS
+    if isinstance(error, NoPermissionError):
+        return _RIGHTS
+    return _OCCUPIED if word == "WRONGTYPE" else ""
