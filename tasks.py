@@ -14,6 +14,7 @@ from sherpa.devstack import checks, commands, schemafile
 from sherpa.devstack import deploy as deployment
 from sherpa.devstack import lock as locking
 from sherpa.devstack.invocation import mend_output, mend_parser
+from sherpa.events import cli as events_cli
 
 ROOT = Path(__file__).resolve().parent
 
@@ -202,6 +203,67 @@ def migration(c: Context, words: str) -> None:
 def schema(c: Context, check: bool = False) -> None:
     """Write packages/db/schema.sql, the schema that the migrations make."""
     finish(schemafile.schema(ROOT, check=check))
+
+
+# --- Events ---------------------------------------------------------------------------------------
+
+EVENTS_CHANGES = {("dead-letters", "retry"), ("dead-letters", "discard"), ("groups", "forget"),
+                  ("replay", None), ("prune", None)}  # fmt: skip
+
+
+@task(
+    positional=["command", "action", "name"],
+    optional=["action", "name"],
+    iterable=["type"],
+    help={
+        "command": "status, dead-letters, replay, tail, prune or groups",
+        "action": "of dead-letters: list, show, retry, discard; of groups: list, forget",
+        "name": "an event's id (show, retry, discard), or a group's name (forget)",
+        "handler": "dead-letters: only this handler's",
+        "all": "dead-letters retry and discard: all of all handlers",
+        "limit": "dead-letters list: at most so many (default 100)",
+        "since": "replay: published at or after it, as 2026-11-23T12:00:00Z or 2h (ago)",
+        "to": "replay: and before it (default: now)",
+        "type": "replay, tail: only events of this type; may be repeated",
+        "aggregate": "replay, tail: only those of this aggregate",
+        "dry-run": "replay, prune: change nothing, say what would be done",
+        "json": "print JSON (status, lists, show, tail)",
+        "yes": "don't ask",
+    },
+)
+def events(
+    c: Context,
+    command: str,
+    action: str | None = None,
+    name: str | None = None,
+    *,
+    handler: str | None = None,
+    all: bool = False,
+    limit: str | None = None,
+    since: str | None = None,
+    to: str | None = None,
+    type: list[str],
+    aggregate: str | None = None,
+    dry_run: bool = False,
+    json: bool = False,
+    yes: bool = False,
+) -> None:
+    """Look after events: status, dead letters, replay, tail, prune, groups."""
+    how = flags(
+        handler=handler,
+        all=all,
+        limit=limit,
+        since=since,
+        to=to,
+        aggregate=aggregate,
+        dry_run=dry_run,
+        json=json,
+        yes=yes,
+    )
+    words = [word for word in (command, action, name) if word]
+    run = partial(events_cli.main, [*words, *how, *(f"--type={each}" for each in type)])
+    changes = not dry_run and (command, action or None) in EVENTS_CHANGES
+    finish(commands.change_schema(ROOT, run) if changes else run())
 
 
 # --- The code -------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from uuid import UUID
 
 import asyncpg
 import pytest
@@ -137,3 +138,33 @@ def test_settings_are_shown(inv: Inv) -> None:
     assert "postgresql://nobody:***@127.0.0.1:1/none" in text.stdout
     assert "postgresql://nobody:***@127.0.0.1:1/none" in json.dumps(json.loads(document.stdout))
     assert "nothing" not in text.stdout + text.stderr + document.stdout + document.stderr
+
+
+async def test_events_are_looked_after(inv: Inv, database_settings: DatabaseSettings) -> None:
+    """`inv events …` hands every word and flag on: what `python -m sherpa.events …` does, it does."""
+    url = database_settings.url.reveal()
+    connection = await asyncpg.connect(url)
+    await connection.execute(
+        "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload, created_at, processed_at)"
+        " SELECT 'a', gen_random_uuid(), type, '{}', at, at"
+        " FROM unnest('{x,y,z}'::text[]) AS type, unnest(ARRAY[now() - '1 hour'::interval]) AS at"
+    )
+    await connection.execute(
+        "INSERT INTO failed_events (event_id, handler_name, entry, status) VALUES ($1, 'h', '{}', 'dead')",
+        UUID(int=1),
+    )
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        return inv("events", *arguments, database_url=url)
+
+    listed = json.loads(run("dead-letters", "list", "--handler", "h", "--limit", "1", "--json").stdout)
+    shown = run("dead-letters", "show", str(UUID(int=1)))
+    unsure = run("dead-letters", "discard", "--all")
+    discarded = run("dead-letters", "discard", str(UUID(int=1)), "--yes")
+    planned = run("replay", "--since", "2h", "--to=30m", "--type", "x", "--type", "y", "--dry-run")
+    pruned = run("prune")
+    await connection.close()
+
+    assert (1, 0, 2, 0) == (listed["total"], shown.returncode, unsure.returncode, discarded.returncode)
+    assert "2 events would be published again" in planned.stdout
+    assert (0, 2) == (pruned.returncode, run("dead-letters").returncode)

@@ -96,6 +96,7 @@ def test_invoke_lists_every_task_with_its_line() -> None:
     assert set(tasks) == {
         "up", "down", "status", "logs", "serve", "psql", "redis-cli", "doctor", "config",
         "migrate", "revert", "migrations", "migration", "schema",
+        "events",
         "fmt", "lint", "test", "lock",
         "image", "deploy",
     }  # fmt: skip

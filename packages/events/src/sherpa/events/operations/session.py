@@ -55,6 +55,8 @@ async def _connect(settings: DatabaseSettings, application: str, server: str) ->
         reason = connect_error(error, server)
         if reason is None:
             raise
+        if isinstance(reason, DatabaseUnavailableError):
+            reason = DatabaseUnavailableError(f"{reason} `inv up` starts the servers of a checkout.")
         raise reason from error
 
 
