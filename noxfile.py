@@ -106,6 +106,15 @@ def stories(session: nox.Session) -> None:
     session.run("pytest", "-n", "2", "tests", *session.posargs)
 
 
+@nox.session(venv_backend="none")
+def soak(session: nox.Session) -> None:
+    """Events take effect once and in order, whatever dies, for an hour (`-- --minutes N`).
+
+    Not by default; `stories` runs the same faults for a minute. The report is printed, and in soak-report.md.
+    """
+    session.run("python", "tests/chaos/soak.py", *session.posargs)
+
+
 @nox.session(python="3.12")
 @nox.parametrize("member", MEMBERS, ids=MEMBERS)
 def oldest(session: nox.Session, member: str) -> None:

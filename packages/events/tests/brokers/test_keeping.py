@@ -105,6 +105,17 @@ async def test_state_counts(broker: Broker) -> None:
     )
 
 
+async def test_state_of_a_stream_trimmed_to_nothing(broker: Broker) -> None:
+    """A stream whose entries are all gone has no first one, and its group as before."""
+    await append(broker, 2)
+    await broker.acknowledge(0, "h", await read(broker, "h", 2))
+    await broker.trim(0)
+
+    state = await broker.state(0)
+
+    assert (0, None, ["h"]) == (state.length, state.first_id, [group.name for group in state.groups])
+
+
 async def test_state_of_nothing_is_empty(broker: Broker) -> None:
     """A partition without a stream is empty."""
     assert PartitionState(length=0, memory_bytes=0, first_id=None, groups=()) == await broker.state(3)
