@@ -150,7 +150,7 @@ async def test_many_events_keep_their_order(database: Database, connection: asyn
 
 
 async def test_events_are_a_microsecond_apart(database: Database, connection: asyncpg.Connection) -> None:
-    """Order never rests on the ids: however fast the server is, the events of one call have an instant each."""
+    """Order never rests on the ids: the events of one call have an instant each, however fast it is."""
     async with database.transaction() as transaction:
         await publish_all(transaction, [renewed() for _ in range(500)])
 
