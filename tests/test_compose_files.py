@@ -21,7 +21,8 @@ ROOT = Path(__file__).resolve().parents[1]
 FOLDER = ROOT / "infra/docker"
 FILES = (FOLDER / "compose.yaml", FOLDER / "compose.test.yaml")
 SERVERS = ("postgres", "redis")
-APP = ("migrate", "api")
+APP = ("migrate", "api", "worker")
+SERVED = ("api", "worker")
 
 
 class Loader(yaml.SafeLoader):
@@ -145,12 +146,13 @@ def test_no_password_is_visible(services: dict[str, Any]) -> None:
 
     assert "/run/secrets/postgres_password" == services["postgres"]["environment"]["POSTGRES_PASSWORD_FILE"]
     assert not re.search(r"SHERPA_\w*(PASSWORD|ACCESS|URL)", visible)
-    assert ["/srv/.env"] * 2 == [each["target"] for name in APP for each in services[name]["secrets"]]
+    assert ["/srv/.env"] * len(APP) == [each["target"] for name in APP for each in services[name]["secrets"]]
 
 
-def test_app_profile_migrates_before_it_serves(services: dict[str, Any]) -> None:
-    """The API starts when a one-shot migration has succeeded, and both are in the profile `app` only."""
-    needs = {name: each["condition"] for name, each in services["api"]["depends_on"].items()}
+@pytest.mark.parametrize("service", SERVED)
+def test_app_profile_migrates_before_it_serves(services: dict[str, Any], service: str) -> None:
+    """API and worker start when a one-shot migration has succeeded, all in the profile `app` only."""
+    needs = {name: each["condition"] for name, each in services[service]["depends_on"].items()}
 
     expected = {
         "migrate": "service_completed_successfully",
@@ -160,7 +162,7 @@ def test_app_profile_migrates_before_it_serves(services: dict[str, Any]) -> None
     assert expected == needs
     assert "no" == services["migrate"]["restart"]
     assert {"postgres": {"condition": "service_healthy"}} == services["migrate"]["depends_on"]
-    assert {"migrate": ["app"], "api": ["app"], "postgres": None, "redis": None} == {
+    assert dict.fromkeys(SERVERS) | {name: ["app"] for name in APP} == {
         name: each.get("profiles") for name, each in services.items()
     }
 
@@ -218,6 +220,7 @@ def test_compose_reads_the_file_without_any_variable() -> None:
         "redis": [("127.0.0.1", "6379")],
         "migrate": [],
         "api": [("127.0.0.1", "8080")],
+        "worker": [("127.0.0.1", "8081")],
     }
     assert expected == published
 

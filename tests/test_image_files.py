@@ -95,9 +95,11 @@ def test_any_engine_and_builder_can_read_it() -> None:
 def test_locked_dependencies_come_first_and_code_last(instructions: list[str]) -> None:
     """A change of our code leaves the layer with the dependencies as it is, in both stages."""
     copies = [line for line in instructions if line.startswith("COPY")]
-    install = next(line for line in instructions if "requirements/api.txt" in line and line.startswith("RUN"))
+    install = next(
+        line for line in instructions if "requirements/image.txt" in line and line.startswith("RUN")
+    )
 
-    assert copies[0] == "COPY requirements/build.txt requirements/api.txt requirements/"
+    assert copies[0] == "COPY requirements/build.txt requirements/image.txt requirements/"
     assert instructions.index(install) < instructions.index("COPY packages packages")
     assert 2 == install.count("--require-hashes --only-binary=:all:")
     assert ["COPY --from=build /opt/venv /opt/venv", "COPY --from=build /opt/sherpa /opt/sherpa"] == copies[
@@ -126,7 +128,7 @@ def test_context_is_an_allow_list_of_what_is_shipped() -> None:
 
     assert "*" == rules[0]
     assert members - DEVELOPMENT_ONLY | {
-        "requirements/api.txt",
+        "requirements/image.txt",
         "requirements/build.txt",
         "infra/docker/entrypoint.sh",
         "infra/docker/healthcheck.py",
@@ -138,6 +140,7 @@ def test_context_is_an_allow_list_of_what_is_shipped() -> None:
     ("arguments", "program"),
     [
         (["api", "--help"], "python -m sherpa.api"),
+        (["worker", "--help"], "python -m sherpa.worker"),
         (["migrate", "--help"], "python -m sherpa.db migrate"),
         (["migrations", "--help"], "python -m sherpa.db migrations"),
         (["revert", "--help"], "python -m sherpa.db revert"),
@@ -159,7 +162,7 @@ def test_unknown_command_is_wrong_use(arguments: list[str]) -> None:
 
     assert 2 == done.returncode
     assert f"no command '{''.join(arguments)}'" in done.stderr
-    assert "api | migrate" in done.stderr
+    assert "api | worker | migrate" in done.stderr
 
 
 @pytest.mark.parametrize(("path", "code"), [("/health/live", 0), ("/health/ready", 1), ("/health/never", 1)])

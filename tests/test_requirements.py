@@ -47,18 +47,16 @@ def test_no_index_and_no_path_is_named(file: Path) -> None:
     assert [] == re.findall(r".*(?:://|file:|@ |--\w|-[rcief] |(?<!\w)/\w).*", text)
 
 
-def test_there_is_one_file_per_service_and_one_for_the_build() -> None:
-    """Each service has its own requirements, and the build tool has its own."""
-    services = {f"{path.parent.name}.txt" for path in ROOT.glob("services/*/pyproject.toml")}
-
-    assert services | {"build.txt"} == {file.name for file in FILES}
+def test_there_is_one_file_for_the_image_and_one_for_its_build() -> None:
+    """One image runs every service, so there is one file for all of them; the build tool has its own."""
+    assert {"image.txt", "build.txt"} == {file.name for file in FILES}
 
 
 def test_nothing_of_development_is_shipped() -> None:
     """No test tool, task runner or local server is among what the image installs."""
-    shipped = pins((ROOT / "requirements/api.txt").read_text())
+    shipped = pins((ROOT / "requirements/image.txt").read_text())
 
-    assert {"starlette", "asyncpg", "piccolo", "redis"} <= shipped.keys()
+    assert {"starlette", "asyncpg", "piccolo", "redis", "prometheus-client", "httpx"} <= shipped.keys()
     assert set() == NOT_SHIPPED & shipped.keys()
 
 

@@ -5,10 +5,11 @@ set -eu
 command=${1:-}
 case $command in
 api) shift && exec python -m sherpa.api "$@" ;;
+worker) shift && exec python -m sherpa.worker "$@" ;;
 migrate | migrations | revert) exec python -m sherpa.db "$@" ;;
 config) shift && exec python -m sherpa.config "$@" ;;
 esac
 
 echo "sherpa: there is no command '$command' in this image" >&2
-echo "Usage: docker run IMAGE api | migrate [--wait SECONDS] | migrations [--json] | revert [--steps N] | config [--json]" >&2
+echo "Usage: docker run IMAGE api | worker | migrate [--wait SECONDS] | migrations [--json] | revert [--steps N] | config [--json]" >&2
 exit 2

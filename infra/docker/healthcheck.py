@@ -1,4 +1,4 @@
-"""Exit 0 when the API in this container answers the given health path with 200, else 1.
+"""Exit 0 when the API or the worker in this container answers the given health path with 200, else 1.
 
 A bare socket instead of curl or an HTTP library: the engine starts this every few seconds.
 """
@@ -6,6 +6,7 @@ A bare socket instead of curl or an HTTP library: the engine starts this every f
 import os
 import socket
 import sys
+from pathlib import Path
 
 
 def answers(path: str, port: int) -> bool:
@@ -21,5 +22,13 @@ def answers(path: str, port: int) -> bool:
     return status[1:2] == [b"200"]
 
 
+def port() -> int:
+    """The port of the process that this container was started with, which its first process's words name."""
+    words = Path("/proc/1/cmdline").read_bytes().split(b"\0")
+    if {b"sherpa.worker", b"worker"} & {*words}:
+        return int(os.environ.get("WORKER_PORT") or 8081)
+    return int(os.environ.get("PORT") or 8080)
+
+
 if __name__ == "__main__":
-    sys.exit(not answers(sys.argv[1], int(os.environ.get("PORT") or 8080)))
+    sys.exit(not answers(sys.argv[1], port()))

@@ -62,12 +62,15 @@ def checkout(project: Path) -> Iterator[Checkout]:
     """A committed copy of this project; what it deploys is removed afterwards."""
     stack = make_stack(project)
     made = Checkout(project, stack)
-    api = ports.any_free(avoid=[stack.url(service).port for service in (Service.POSTGRES, Service.REDIS)])
+    servers = [stack.url(service).port for service in (Service.POSTGRES, Service.REDIS)]
+    api = ports.any_free(avoid=servers)
+    worker = ports.any_free(avoid=[*servers, api])
     text = (ROOT / ".env.example").read_text()
     envfile.path_of(project).write_text(text)
     made.set("DATABASE_URL", stack.url(Service.POSTGRES).reveal())
     made.set("REDIS_URL", stack.url(Service.REDIS).reveal())
     made.set("PORT", str(api))
+    made.set("WORKER_PORT", str(worker))
     made.git("init", "--quiet")
     made.git("add", ".")
     made.git("commit", "--quiet", "--message", "As it is")
@@ -108,7 +111,7 @@ def test_image_is_named_after_its_revision(checkout: Checkout, image_name: str) 
 
 
 def test_deploy_brings_up_everything_and_says_where(checkout: Checkout) -> None:
-    """From nothing to a ready API at once, no secret in sight; another, or an `up`, changes nothing."""
+    """From nothing to all ready at once, no secret in sight; another, or an `up`, changes nothing."""
     first = checkout.do("deploy")
     before = checkout.ids()
     again = checkout.do("deploy")
@@ -118,7 +121,7 @@ def test_deploy_brings_up_everything_and_says_where(checkout: Checkout) -> None:
     assert (0, 0) == (first.returncode, again.returncode), first.stdout + first.stderr + again.stderr
     assert f"http://127.0.0.1:{port_of(checkout)}" in first.stdout
     assert "ready" == get(checkout, "/health/ready")["status"]
-    assert {"postgres", "redis", "migrate", "api"} == before.keys()
+    assert {"postgres", "redis", "migrate", "api", "worker"} == before.keys()
     assert before == checkout.ids()
     assert 1 == beside.returncode
     assert "`inv deploy` runs this stack's API" in beside.stderr
@@ -162,7 +165,7 @@ def test_failing_migration_stops_the_deploy(checkout: Checkout) -> None:
     assert '"migrate" didn\'t complete successfully' in done.stderr
     assert "broken on purpose" in done.stderr
     states = {each.service: each.state for each in containers.of_project(checkout.stack.identity)}
-    assert "created" == states["api"]
+    assert ["created", "created"] == [states["api"], states["worker"]]
 
 
 def test_taken_port_is_named_before_anything_starts(checkout: Checkout) -> None:

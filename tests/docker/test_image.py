@@ -129,11 +129,13 @@ def servers(stack: Stack, tmp_path: Path) -> tuple[str, ...]:
 
 
 @contextlib.contextmanager
-def api(image: str, servers: tuple[str, ...]) -> Iterator[Running]:
-    """The API's container, with the least rights, for the length of the block."""
+def api(
+    image: str, servers: tuple[str, ...], *, command: str = "api", inside: int = 8080
+) -> Iterator[Running]:
+    """The API's container, or another command's, with the least rights, for the length of the block."""
     port = ports.any_free()
-    publish = f"--publish=127.0.0.1:{port}:8080"
-    made = containers.ask("run", "--detach", *LEAST_RIGHTS, *servers, publish, image)
+    publish = f"--publish=127.0.0.1:{port}:{inside}"
+    made = containers.ask("run", "--detach", *LEAST_RIGHTS, *servers, publish, image, command)
     try:
         yield Running(made, port)
     finally:
@@ -147,7 +149,15 @@ def test_it_holds_what_runs_and_nothing_else(image: str) -> None:
     seen = json.loads(found.stdout)
     assert [] == seen["unwanted"]
     assert [] == seen["uncompiled"]
-    assert {"sherpa.api", "sherpa.config", "sherpa.db", "sherpa.telemetry"} == set(seen["members"])
+    assert {
+        "sherpa.api",
+        "sherpa.config",
+        "sherpa.db",
+        "sherpa.events",
+        "sherpa.membership",
+        "sherpa.telemetry",
+        "sherpa.worker",
+    } == set(seen["members"])
 
 
 LOOK = """
@@ -204,6 +214,21 @@ def test_api_serves_and_stops_within_its_grace(image: str, servers: tuple[str, .
     """Ready on the migrated database, healthy to the engine, and `docker stop` ends it with 0."""
     run(image, "migrate", options=servers)
     with api(image, servers) as container:
+        body = container.await_status("/health/ready", 200)
+        check = ["exec", container.id, "python", "-I", "-S", "/opt/sherpa/bin/healthcheck.py"]
+        containers.ask(*check, "/health/live")
+        containers.ask(*check, "/health/ready")
+
+        code = container.stop()
+
+        assert "ready" == body["status"]
+        assert 0 == code, container.log()
+
+
+def test_worker_works_and_stops_within_its_grace(image: str, servers: tuple[str, ...]) -> None:
+    """The same for the worker: ready, healthy by the same check at its own port, ended with 0."""
+    run(image, "migrate", options=servers)
+    with api(image, servers, command="worker", inside=8081) as container:
         body = container.await_status("/health/ready", 200)
         check = ["exec", container.id, "python", "-I", "-S", "/opt/sherpa/bin/healthcheck.py"]
         containers.ask(*check, "/health/live")
@@ -279,7 +304,7 @@ def holding_the_lock(stack: Stack) -> Iterator[None]:
 def test_stale_requirements_fail_the_build(tmp_path: Path) -> None:
     """When requirements/ lack what a member declares, no image is built."""
     root = copy_project(tmp_path / "a checkout", "choice-sherpa-test")
-    requirements = root / "requirements/api.txt"
+    requirements = root / "requirements/image.txt"
     kept = [part for part in requirements.read_text().split("\n") if part]
     start = next(number for number, line in enumerate(kept) if line.startswith("structlog=="))
     end = next(number for number in range(start + 1, len(kept)) if not kept[number].startswith(" "))

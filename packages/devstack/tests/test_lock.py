@@ -124,14 +124,26 @@ def declare(root: Path, dependencies: str) -> None:
     (root / "services/api/pyproject.toml").write_text(MEMBER.format(dependencies=dependencies))
 
 
-def test_each_service_gets_what_it_runs_with(workspace: Path) -> None:
-    """A service's file has its own dependencies with hashes; development's are not in it."""
+def test_image_gets_what_its_services_run_with(workspace: Path) -> None:
+    """The image's file has the services' dependencies with hashes; development's are not in it."""
     assert 0 == lock(workspace)
 
-    text = (workspace / "requirements/api.txt").read_text()
+    text = (workspace / "requirements/image.txt").read_text()
     assert {"kernel": "1.0"} == pins(text)
     assert "--hash=sha256:" in text
     assert {"maker": "1.0"} == pins((workspace / "requirements/build.txt").read_text())
+
+
+def test_services_share_one_choice_of_versions(workspace: Path, packages: Path) -> None:
+    """What only the second service needs is in the same file, beside what both need."""
+    publish(packages, "addition", "2.0")
+    second = MEMBER.replace("sherpa-api", "sherpa-worker").format(dependencies='"kernel", "addition"')
+    (workspace / "services/worker").mkdir()
+    (workspace / "services/worker/pyproject.toml").write_text(second)
+
+    assert 0 == lock(workspace)
+
+    assert {"kernel": "1.0", "addition": "2.0"} == pins((workspace / "requirements/image.txt").read_text())
 
 
 def test_export_is_checked_against_the_declarations(
@@ -145,14 +157,14 @@ def test_export_is_checked_against_the_declarations(
     declare(workspace, '"kernel", "addition"')
 
     assert 1 == lock(workspace, check=True)
-    assert "api.txt is not current: addition absent -> 2.0" in capsys.readouterr().err
-    assert {"kernel": "1.0"} == pins((workspace / "requirements/api.txt").read_text())
+    assert "image.txt is not current: addition absent -> 2.0" in capsys.readouterr().err
+    assert {"kernel": "1.0"} == pins((workspace / "requirements/image.txt").read_text())
 
 
 def test_check_sees_a_changed_hash(workspace: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """The same versions with another hash are not current."""
     lock(workspace)
-    file = workspace / "requirements/api.txt"
+    file = workspace / "requirements/image.txt"
     file.write_text(file.read_text().replace("sha256:", "sha256:0"))
 
     assert 1 == lock(workspace, check=True)
@@ -167,7 +179,7 @@ def test_local_lock_file_does_not_count(workspace: Path, packages: Path) -> None
 
     lock(workspace)
 
-    assert {"kernel": "1.1"} == pins((workspace / "requirements/api.txt").read_text())
+    assert {"kernel": "1.1"} == pins((workspace / "requirements/image.txt").read_text())
     assert remembered == (workspace / "uv.lock").read_text()
 
 

@@ -1,4 +1,4 @@
-"""The hash-pinned `requirements/*.txt` that images install: one per service, one for the build tool.
+"""The hash-pinned `requirements/*.txt` that the image installs: all services' together, and the build tool's.
 
 They follow from the workspace's declarations and the date in `exclude-newer` alone, so every machine exports
 the same text: the resolution is made anew in a scratch copy, because a local `uv.lock` keeps versions that a
@@ -55,8 +55,11 @@ def export(root: Path) -> dict[str, str]:
         _copy_declarations(root, copy)
         _uv(copy, "lock")
         services = sorted(path.parent.name for path in root.glob("services/*/pyproject.toml"))
-        selections = {f"{name}.txt": ["--no-dev", "--package", f"sherpa-{name}"] for name in services}
-        selections["build.txt"] = ["--only-group", "build"]
+        # One image runs every service, so their versions are chosen together.
+        selections = {
+            "image.txt": ["--no-dev", *(f"--package=sherpa-{name}" for name in services)],
+            "build.txt": ["--only-group", "build"],
+        }
         return {name: HEADER + _export(copy, selection) for name, selection in selections.items()}
 
 
