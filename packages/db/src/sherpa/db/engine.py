@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
-from contextvars import Context
+from contextvars import Context, copy_context
 from types import TracebackType
 from typing import Self
 
@@ -123,4 +123,6 @@ class Database:
 
         `asyncio.create_task(work(), context=database.outside_transaction())`
         """
-        return self.engine.outside_transaction()
+        context = copy_context()
+        context.run(self.engine.current_transaction.clear)
+        return context

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from contextlib import AsyncExitStack
-from contextvars import Context, copy_context
 from typing import Any, Protocol, cast, override
 
 import asyncpg
@@ -58,12 +57,6 @@ class PooledEngine(PostgresEngine):
         async with AsyncExitStack() as closing:  # all of them, whatever one of them raises
             while self._companions:
                 closing.push_async_callback(self._companions.popitem()[1].close)
-
-    def outside_transaction(self) -> Context:
-        """Return a copy of the context for a task that must not share the open transaction."""
-        context = copy_context()
-        context.run(self.current_transaction.clear)
-        return context
 
     @override
     async def check_version(self) -> None:

@@ -28,7 +28,6 @@ class Wakeup:
 
     def __init__(self, engine: PooledEngine) -> None:
         self._connections = engine.connections
-        self._no_transaction = engine.outside_transaction
         self._task: asyncio.Task[None] | None = None
         self._is_wanted = False
         self._closing = asyncio.Event()
@@ -40,7 +39,7 @@ class Wakeup:
             return
         self._is_wanted = True
         if self._task is None or self._task.done():
-            self._task = asyncio.create_task(self._run(), context=self._no_transaction())
+            self._task = asyncio.create_task(self._run())
 
     async def close(self) -> None:
         """Send what is still to be sent, and end."""
