@@ -42,9 +42,12 @@ def _name_faults(handlers: Iterable[Handler]) -> Iterator[str]:
 
 def _faults(handler: Handler, dedupe_retention: timedelta | None) -> Iterator[str]:
     yield from _declaration_faults(handler)
-    yield from _range_faults(handler)
+    out_of_range = list(_range_faults(handler))
+    yield from out_of_range
+    if out_of_range or dedupe_retention is None:
+        return
     retries = longest_retries(handler)
-    if dedupe_retention is not None and retries >= dedupe_retention:
+    if retries >= dedupe_retention:
         yield (
             f"its retries may go on for {retries}, and what is done is remembered for {dedupe_retention}"
             " beyond a replay: declare fewer attempts, or raise EVENTS_DEDUPE_RETENTION_DAYS."

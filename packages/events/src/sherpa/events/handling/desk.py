@@ -62,13 +62,22 @@ class Desk:
         return result
 
     async def fail(
-        self, lane: Lane, parked: Parked, error: Exception, *, attempts: int, is_final: bool = False
+        self,
+        lane: Lane,
+        parked: Parked,
+        error: Exception,
+        *,
+        attempts: int,
+        is_final: bool = False,
+        is_heard: bool = False,
     ) -> None:
         """Record that so many attempts have failed; after the last one, or a final one, the event is dead."""
         is_dead = is_final or attempts >= self.handler.attempts
         wait = None if is_dead else next_wait(self.handler.backoff, attempts)
         with translated():
-            await self.failures.fail(lane.connection, parked, error, attempts=attempts, wait=wait)
+            await self.failures.fail(
+                lane.connection, parked, error, attempts=attempts, wait=wait, is_heard=is_heard
+            )
         facts = {
             "handler": self.handler.name,
             "event_id": str(parked.event_id),

@@ -83,8 +83,12 @@ class Failures:
         *,
         attempts: int,
         wait: timedelta | None,
+        is_heard: bool,
     ) -> None:
-        """Record a failed attempt: the next one is after `wait`; None: there is none, it is dead."""
+        """Record a failed attempt: the next one is after `wait`; None: there is none, it is dead.
+
+        `is_heard`: it is the run that `begin` counted as one that was not heard of again.
+        """
         self.is_changed = True
         await connection.execute(
             statements.FAIL,
@@ -97,6 +101,7 @@ class Failures:
             attempts,
             _storable(_told(error), _LONGEST_ERROR),
             _storable("".join(traceback.format_exception(error)), _LONGEST_TRACEBACK),
+            int(is_heard),
         )
 
     async def park(

@@ -98,14 +98,12 @@ class Retries:
         """Run one event; return the one behind it, which may run now."""
         desk, fields = self._desk, failure.event.fields
         if failure.deaths >= MOST_DEATHS:
-            return await self._fail(
-                lane, failure, ProcessDiedError(), attempts=failure.attempts, is_final=True
-            )
+            return await self._give_up(lane, failure, ProcessDiedError(), attempts=failure.attempts)
         if not self._intake.takes(fields):  # the handler doesn't take its type any more
             return await self._drop(lane, failure)
         work = self._intake.read(str(failure.event.event_id), fields)
         if isinstance(work, Unreadable):
-            return await self._fail(lane, failure, work.error, attempts=failure.attempts + 1, is_final=True)
+            return await self._give_up(lane, failure, work.error, attempts=failure.attempts + 1)
         with translated():
             if not await desk.failures.begin(lane.connection, failure):
                 return None  # an operator was faster
@@ -122,17 +120,21 @@ class Retries:
             self._survived.append(event_id)
             raise
         except Exception as error:  # noqa: BLE001 - handlers raise what they like
-            return await self._fail(lane, failure, error, attempts=failure.attempts + 1)
+            await desk.fail(lane, failure.event, error, attempts=failure.attempts + 1, is_heard=True)
+        return await self._release_follower(lane, failure)
 
-    async def _fail(
-        self, lane: Lane, failure: Failure, error: Exception, *, attempts: int, is_final: bool = False
+    async def _give_up(
+        self, lane: Lane, failure: Failure, error: Exception, *, attempts: int
     ) -> Failure | None:
-        desk = self._desk
-        await desk.fail(lane, failure.event, error, attempts=attempts, is_final=is_final)
-        if desk.handler.on_failure is OnFailure.BLOCK:
+        await self._desk.fail(lane, failure.event, error, attempts=attempts, is_final=True)
+        return await self._release_follower(lane, failure)
+
+    async def _release_follower(self, lane: Lane, failure: Failure) -> Failure | None:
+        """Return what may run though this has failed: under "skip", what was kept behind its first run."""
+        if self._desk.handler.on_failure is OnFailure.BLOCK:
             return None
         with translated():
-            return await desk.failures.release(lane.connection, failure.event.aggregate_id)
+            return await self._desk.failures.release(lane.connection, failure.event.aggregate_id)
 
     async def _drop(self, lane: Lane, failure: Failure) -> Failure | None:
         with translated():

@@ -37,7 +37,7 @@ ON CONFLICT (event_id, handler_name) DO UPDATE SET
     status = excluded.status, attempts = excluded.attempts, error = excluded.error,
     traceback = excluded.traceback, next_attempt_at = excluded.next_attempt_at,
     first_failed_at = coalesce(failed.first_failed_at, excluded.first_failed_at),
-    last_failed_at = excluded.last_failed_at, deaths = greatest(failed.deaths - 1, 0)
+    last_failed_at = excluded.last_failed_at, deaths = failed.deaths - $10
 """
 # Those whose aggregate has none before them, here or in failed_events, may run at once.
 PARK: Final = """

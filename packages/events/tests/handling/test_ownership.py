@@ -1,0 +1,222 @@
+"""One process at a time gives a handler a partition's events; whoever has lost the right commits nothing."""
+
+import asyncio
+from typing import Any
+from uuid import uuid4
+
+import pytest
+
+from packages.events.tests.handling.conftest import COUNTER, Counted, Stage, entry, record
+from sherpa.db.transaction import Transaction
+from sherpa.events.brokers.memory import MemoryBroker
+from sherpa.events.event import Received
+from sherpa.events.handling.consumer import Consumer, Outcome, sessions_of
+
+HOLDERS = """
+SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
+WHERE locktype = 'advisory' AND datname = current_database() ORDER BY backend_start
+"""
+
+
+async def owner_of(stage: Stage, **changes: Any) -> Consumer:
+    """Return a consumer that owns the partition and has nothing to do."""
+    consumer = stage.consumer(**changes)
+    await stage.drain(consumer)
+    return consumer
+
+
+async def test_second_consumer_stands_by(stage: Stage) -> None:
+    """While one owns the partition, another one gets nothing."""
+    owner = await owner_of(stage)
+    await stage.append(entry(1))
+
+    outcomes = await stage.drain(stage.consumer())
+
+    assert ([Outcome.STANDBY], [], True) == (outcomes, await stage.effects(), owner.is_owner)
+
+
+async def test_left_partition_is_free_at_once(stage: Stage) -> None:
+    """Whoever leaves gives the partition up then and there."""
+    owner, other = await owner_of(stage), stage.consumer()
+    await stage.append(entry(1))
+
+    await owner.leave()
+    await stage.drain(other)
+
+    assert ([1], (False, True)) == (await stage.effects(), (owner.is_owner, other.is_owner))
+
+
+async def test_each_lane_holds_the_lock(stage: Stage) -> None:
+    """Every session in which an effect can be committed shares the lock."""
+    await owner_of(stage, concurrency=3)
+
+    holders = await stage.connection.fetch(HOLDERS)
+
+    assert 3 == len(holders) == sessions_of(stage.consumers[0].handler)
+
+
+@pytest.mark.parametrize("lane", [0, 1, 2])
+async def test_nobody_takes_over_while_a_lane_lives(stage: Stage, lane: int) -> None:
+    """As long as one session of the old owner's is left, it could commit: so there is no new owner."""
+    owner, other = await owner_of(stage, concurrency=3), stage.consumer(concurrency=3)
+    pids = [row["pid"] for row in await stage.connection.fetch(HOLDERS)]
+
+    for pid in (pid for place, pid in enumerate(pids) if place != lane):
+        await stage.connection.execute("SELECT pg_terminate_backend($1, 5000)", pid)
+    while_one_lives = await other.step()
+    await stage.connection.execute("SELECT pg_terminate_backend($1, 5000)", pids[lane])
+    after = await other.step()
+
+    assert (Outcome.STANDBY, Outcome.TAKEN) == (while_one_lives, after)
+    await asyncio.sleep(0)
+    assert not owner.is_owner
+
+
+async def test_old_owner_cant_commit_after_a_take_over(stage: Stage) -> None:
+    """An owner that is held up in a handler, and loses its sessions meanwhile, commits nothing."""
+    reached, go_on = asyncio.Event(), asyncio.Event()
+
+    async def hold_up(transaction: Transaction, event: Received[Counted]) -> None:
+        await record(transaction, event)
+        reached.set()
+        await go_on.wait()
+
+    event = entry(1)
+    owner = await owner_of(stage, handle=hold_up)
+    await stage.append(event)
+    held_up = asyncio.create_task(owner.step())
+    await reached.wait()
+    for row in await stage.connection.fetch(HOLDERS):
+        await stage.connection.execute("SELECT pg_terminate_backend($1, 5000)", row["pid"])
+
+    await stage.drain(stage.consumer(handle=record))
+    go_on.set()
+
+    assert ([1], Outcome.DATABASE_AWAY) == (await stage.effects(), await held_up)
+    assert Outcome.STANDBY is await owner.step()
+
+
+async def test_fenced_owner_takes_its_role_again(stage: Stage) -> None:
+    """An owner whose token is outdated, while its sessions live, gets a new one and goes on."""
+    owner = await owner_of(stage)
+    await stage.broker.take(0, "counter")
+    await stage.append(entry(1))
+
+    outcomes = await stage.drain(owner)
+
+    assert ([Outcome.FENCED, Outcome.JOINED], [1]) == (outcomes[:2], await stage.effects())
+
+
+async def test_lost_group_is_made_again_at_the_beginning(stage: Stage) -> None:
+    """After FLUSHALL the group begins at 0: nothing that is appended meanwhile is passed over."""
+    assert isinstance(stage.broker, MemoryBroker)
+    event = entry(1)
+    await stage.append(event)
+    owner = await owner_of(stage)
+    stage.broker.lose_everything()
+    await stage.append(event, entry(2))
+
+    await stage.drain(owner)
+
+    assert [1, 2] == await stage.effects()
+
+
+async def test_dead_consumers_names_are_reaped(stage: Stage) -> None:
+    """The names of those who had the group before don't stay in it."""
+    await stage.append(entry(1))
+    for _ in range(3):
+        owner = await owner_of(stage)
+        await owner.leave()
+
+    await owner_of(stage)
+    await stage.append(entry(2))
+    await stage.drain(stage.consumers[-1])
+
+    assert [1] == [group.consumers for group in (await stage.broker.state(0)).groups]
+
+
+async def test_stop_finishes_the_event_and_leaves_the_rest(stage: Stage) -> None:
+    """Told to stop, it finishes what runs, acknowledges that, begins nothing, and the next owner goes on."""
+    stop = asyncio.Event()
+
+    async def stop_at_two(transaction: Transaction, event: Received[Counted]) -> None:
+        await record(transaction, event)
+        if event.payload.number == 2:
+            stop.set()
+
+    aggregate = uuid4()
+    await stage.append(*(entry(number, aggregate_id=aggregate) for number in range(1, 6)))
+
+    await stage.consumer(handle=stop_at_two).run(stop)
+    at_stop = (await stage.effects(), await stage.pending())
+    await stage.drain(stage.consumer())
+
+    assert (([1, 2], 3), [1, 2, 3, 4, 5]) == (at_stop, await stage.effects())
+    assert ([], 0) == (await stage.failed("status"), await stage.pending())
+
+
+async def test_cancelled_run_rolls_back_and_leaves(stage: Stage) -> None:
+    """Cancelled in the middle of an event, it undoes that one, acknowledges the others, and is gone."""
+    reached = asyncio.Event()
+
+    async def hang_at_two(transaction: Transaction, event: Received[Counted]) -> None:
+        await record(transaction, event)
+        if event.payload.number == 2:
+            reached.set()
+            await asyncio.Event().wait()
+
+    aggregate = uuid4()
+    await stage.append(*(entry(number, aggregate_id=aggregate) for number in (1, 2)))
+    run = asyncio.create_task(stage.consumer(handle=hang_at_two).run(asyncio.Event()))
+    await reached.wait()
+
+    run.cancel()
+    await asyncio.gather(run, return_exceptions=True)
+
+    assert ([1], 1) == (await stage.effects(), await stage.pending())
+    assert [] == await stage.connection.fetch(HOLDERS)
+    await stage.drain(stage.consumer())
+    assert [1, 2] == await stage.effects()
+
+
+async def test_run_serves_what_comes(stage: Stage) -> None:
+    """A running consumer hears of new entries and of operators' decisions without being stepped."""
+    done = asyncio.Event()
+
+    async def tell(transaction: Transaction, event: Received[Counted]) -> None:
+        await record(transaction, event)
+        transaction.after_commit(done.set)
+
+    stop = asyncio.Event()
+    run = asyncio.create_task(stage.consumer(COUNTER, handle=tell).run(stop))
+
+    await stage.append(entry(1))
+    await asyncio.wait_for(done.wait(), 10)
+    stop.set()
+    await run
+
+    assert ([1], 0) == (await stage.effects(), await stage.pending())
+
+
+async def test_beats_keep_the_sessions(stage: Stage) -> None:
+    """The server ends sessions that idle; those of an owner that beats are still there."""
+    owner = await owner_of(stage)
+    settings = await stage.connection.fetchval(
+        "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory' AND database ="
+        " (SELECT oid FROM pg_database WHERE datname = current_database())"
+    )
+
+    for _ in range(3):
+        await asyncio.sleep(2)
+        await owner.beat()
+
+    assert (2, True) == (settings, owner.is_owner)
+
+
+async def test_session_without_beats_is_ended(stage: Stage) -> None:
+    """A process that is paused loses its sessions within seconds, and another one takes over."""
+    owner, other = await owner_of(stage), stage.consumer()
+
+    await asyncio.sleep(5.5)
+
+    assert (Outcome.TAKEN, False) == (await other.step(), owner.is_owner)
