@@ -164,6 +164,30 @@ async def test_who_is_behind_does_not_wait(broker: Broker) -> None:
     waiting.cancel()
 
 
+async def test_who_has_read_an_emptied_stream_waits(broker: Broker) -> None:
+    """Where all was read and trimmed away, groups wait for the next entry, however many wait already."""
+    await append(broker, "0")
+    tokens = {}
+    for group in ("a", "b"):
+        await broker.ensure_group(0, group)
+        tokens[group] = await broker.take(0, group)
+        (entry,) = await broker.read(0, group, "c", tokens[group], count=10)
+        await broker.acknowledge(0, group, [entry.id])
+    first = asyncio.create_task(broker.wait(0, "a", seconds=LONG_SECONDS))
+    await asyncio.sleep(0.05)
+
+    trimmed = await broker.trim(0)
+    assert [] == await broker.read(0, "b", "c", tokens["b"], count=10)
+    second = asyncio.create_task(broker.wait(0, "b", seconds=LONG_SECONDS))
+    await asyncio.sleep(0.05)
+    waited = not first.done() and not second.done()
+    await append(broker, "1")
+    async with asyncio.timeout(LONG_SECONDS / 2):
+        await asyncio.gather(first, second)
+
+    assert (1, True) == (trimmed, waited)
+
+
 async def test_waiting_ends_without_an_entry(broker: Broker) -> None:
     """Who waits for what doesn't come is let go after the time that it gave."""
     await broker.ensure_group(0, "h")

@@ -48,7 +48,11 @@ class ClusterLink:
     async def each_server(self, *arguments: Argument) -> Sequence[Reply]:
         """Send a command to every node that has slots."""
         owners = dict.fromkeys(address for _, _, address in await self._layout())
-        replies = await asyncio.gather(*(self._link(owner).each_server(*arguments) for owner in owners))
+        try:
+            replies = await asyncio.gather(*(self._link(owner).each_server(*arguments) for owner in owners))
+        except _UNREACHABLE:
+            self._ranges = ()  # another node may have its slots by now
+            raise
         return [reply for of_one in replies for reply in of_one]
 
     async def existing(self, keys: Sequence[str]) -> list[int]:

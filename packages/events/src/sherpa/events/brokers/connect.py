@@ -71,7 +71,7 @@ def _link_to(settings: RedisSettings, client_name: str, most: int) -> LinkTo:
         host, port = address
         url = settings.url.replace(host=host, port=port).reveal()
         options = _options(settings) | {"client_name": client_name}
-        return PoolLink(ConnectionPool.from_url(url, **options), most=most)
+        return PoolLink(ConnectionPool.from_url(url, max_connections=most, **options), most=most)
 
     return link_to
 

@@ -80,7 +80,7 @@ class StreamBroker:
                 self._blocking, partition, timeout_seconds=self._timeout_seconds
             )
         async with self._translated():
-            await watch.wait(reached, seconds=seconds)
+            await watch.wait(group, reached, seconds=seconds)
 
     async def claim(
         self, partition: int, group: str, consumer: str, token: Token, *, count: int, after: str = "0-0"

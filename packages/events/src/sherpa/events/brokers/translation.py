@@ -45,6 +45,7 @@ _RIGHTS = (
 _SENTINELS = (
     "Compare REDIS_SENTINEL_MASTER and REDIS_SENTINEL_PASSWORD with theirs, unless they are in doubt."
 )
+_CERTIFICATE = "Use the certificate's host in REDIS_URL, and let this machine trust who issued it."
 _OCCUPIED = "Something else uses our keys: give events a database of their own in REDIS_URL."
 
 
@@ -76,7 +77,7 @@ def means_another_server(error: Exception) -> bool:
 def _is_refusal(error: Exception, word: str) -> bool:
     if isinstance(error, AuthenticationError | AuthorizationError | InvalidResponse):
         return True
-    if isinstance(error.__cause__, ssl.SSLCertVerificationError):
+    if isinstance(error.__context__, ssl.SSLCertVerificationError):
         return True
     return isinstance(error, ResponseError) and not (isinstance(error, _PASSING) or word in _PASSING_WORDS)
 
@@ -86,4 +87,6 @@ def _remedy(error: Exception, word: str) -> str:
         return _CREDENTIALS
     if isinstance(error, NoPermissionError):
         return _RIGHTS
+    if isinstance(error.__context__, ssl.SSLCertVerificationError):
+        return _CERTIFICATE
     return _OCCUPIED if word == "WRONGTYPE" else ""

@@ -28,15 +28,18 @@ class Watch:
         self._block_milliseconds = max(1, int(min(_SLICE_SECONDS, timeout_seconds / 2) * 1000))
         self._after: Position | None = None
         self._waiting: set[asyncio.Future[None]] = set()
+        self._let_go: set[tuple[str, Position]] = set()
         self._task: asyncio.Task[None] | None = None
 
-    async def wait(self, after: Position, *, seconds: float) -> None:
-        """Return when there may be an entry above `after`, or after so many seconds."""
+    async def wait(self, group: str, after: Position, *, seconds: float) -> None:
+        """Return when there may be an entry above `after` for the group, or after so many seconds."""
         if self._task is None:
             self._after = after
             self._task = asyncio.create_task(self._watch(), name=f"watch {self._stream}")
-        # Whoever waits above this position has been given an entry which this one has yet to read.
-        elif self._after is not None and after < self._after:
+        # Whoever waits above this position has been given an entry which this one has yet to read. If that
+        # was not so the first time, the stream has lost its end in a failover, and once is enough.
+        elif self._after is not None and after < self._after and (group, after) not in self._let_go:
+            self._let_go.add((group, after))
             return
         future = asyncio.get_running_loop().create_future()
         self._waiting.add(future)
@@ -63,6 +66,7 @@ class Watch:
             failure = error
         finally:
             self._task = None
+            self._let_go.clear()
             self._wake(failure)
 
     async def _step(self) -> bool:

@@ -12,6 +12,9 @@ end
 
 local function next_id(id)
   local ms, sequence = parts(id)
+  if sequence >= 2 ^ 53 then -- the highest there is, as far as these numbers can tell
+    return string.format('%.0f-0', ms + 1)
+  end
   return string.format('%.0f-%.0f', ms, sequence + 1)
 end
 
