@@ -32,6 +32,10 @@ from sherpa.membership.handlers import EmailPorts, Ports, handlers
 
 AT_ONCE = Backoff(first_seconds=0.0, most_seconds=0.0)
 MOST_STEPS = 500
+UNFINISHED = """
+    SELECT EXISTS (SELECT FROM outbox WHERE processed_at IS NULL)
+        OR EXISTS (SELECT FROM failed_events WHERE status <> 'dead')
+"""
 
 
 @dataclass
@@ -65,13 +69,17 @@ class Worker:
 
     relay: Relay
     consumers: list[Consumer]
+    connection: asyncpg.Connection
 
     async def work(self) -> None:
-        """Step until nobody has anything to do: a handler's event may be the next one's work."""
-        for _ in self.consumers:
+        """Step until nothing is left to do: what a handler tells, or has failed at, is work, too."""
+        for _ in range(MOST_STEPS):
             await self._until(self.relay, outcome.Outcome.IDLE)
             for each in self.consumers:
                 await self._until(each, consumer.Outcome.IDLE)
+            if not await self.connection.fetchval(UNFINISHED):
+                return
+        pytest.fail("There is always something left to do.")
 
     async def _until(self, post: Relay | Consumer, end: outcome.Outcome | consumer.Outcome) -> None:
         for _ in range(MOST_STEPS):
@@ -96,7 +104,11 @@ async def broker(redis_settings: RedisSettings) -> AsyncIterator[Broker]:
 
 @pytest.fixture
 async def worker(
-    database: Database, database_settings: DatabaseSettings, broker: Broker, mailer: Mailer
+    database: Database,
+    database_settings: DatabaseSettings,
+    connection: asyncpg.Connection,
+    broker: Broker,
+    mailer: Mailer,
 ) -> AsyncIterator[Worker]:
     """Return a worker with the domain's handlers, which try again at once."""
     metrics, alone = Metrics(), asyncio.Lock()
@@ -114,7 +126,7 @@ async def worker(
         )
         for handler in declared
     ]
-    yield Worker(relay, consumers)
+    yield Worker(relay, consumers, connection)
     for each in consumers:
         await each.leave()
     await relay.close()
