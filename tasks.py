@@ -213,10 +213,10 @@ EVENTS_CHANGES = {("dead-letters", "retry"), ("dead-letters", "discard"), ("grou
 
 @task(
     positional=["command", "action", "name"],
-    optional=["action", "name"],
+    optional=["command", "action", "name"],
     iterable=["type"],
     help={
-        "command": "status, dead-letters, replay, tail, prune or groups",
+        "command": "status (default), dead-letters, replay, tail, prune or groups",
         "action": "of dead-letters: list, show, retry, discard; of groups: list, forget",
         "name": "an event's id (show, retry, discard), or a group's name (forget)",
         "handler": "dead-letters: only this handler's",
@@ -233,7 +233,7 @@ EVENTS_CHANGES = {("dead-letters", "retry"), ("dead-letters", "discard"), ("grou
 )
 def events(
     c: Context,
-    command: str,
+    command: str | None = None,
     action: str | None = None,
     name: str | None = None,
     *,
@@ -260,9 +260,9 @@ def events(
         json=json,
         yes=yes,
     )
-    words = [word for word in (command, action, name) if word]
+    words = [word for word in (command or "status", action, name) if word]
     run = partial(events_cli.main, [*words, *how, *(f"--type={each}" for each in type)])
-    changes = not dry_run and (command, action or None) in EVENTS_CHANGES
+    changes = not dry_run and (words[0], action or None) in EVENTS_CHANGES
     finish(commands.change_schema(ROOT, run) if changes else run())
 
 
