@@ -11,6 +11,7 @@ from sherpa.events.brokers.broker import Broker
 from sherpa.events.brokers.connect import connect
 from sherpa.events.errors import BrokerRefusedError
 from sherpa.events.metrics import Metrics
+from sherpa.events.publishing import limit_payloads
 from sherpa.events.seats import Roster
 from sherpa.telemetry.logging import get_logger
 from sherpa.worker.answers import Answers
@@ -71,6 +72,7 @@ class Work:
         except DatabaseError as error:
             raise StartupError(str(error)) from error
         resources.push_async_callback(database.close, grace_seconds=CLOSE_SECONDS)
+        limit_payloads(database, self._settings.events.payload_bytes)
         return database
 
     async def _examine(self, examiner: Examiner) -> None:
