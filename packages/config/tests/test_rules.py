@@ -12,7 +12,9 @@ from sherpa.config import (
     LoggingSettings,
     PaymentSettings,
     RedisSettings,
+    RedisTopology,
     ServerSettings,
+    ServiceUrl,
     WorkerSettings,
     load,
 )
@@ -252,6 +254,15 @@ def test_redis_servers_are_described_without_contradiction(
     }
 
     assert expected == list(faults(RedisSettings, environ))
+
+
+def test_redis_servers_are_taken_apart() -> None:
+    """The servers of the URL and of the list come as hosts, without brackets, and ports."""
+    settings = RedisSettings(
+        url=ServiceUrl.parse("redis://a:1"), topology=RedisTopology.CLUSTER, nodes=("b:2", "[::1]:3")
+    )
+
+    assert (("a", 1), ("b", 2), ("::1", 3)) == settings.servers
 
 
 @pytest.mark.parametrize(

@@ -135,3 +135,12 @@ class RedisSettings:
         _nodes_fit_topology,
         _cluster_has_one_database,
     )
+
+    @property
+    def servers(self) -> tuple[tuple[str, int], ...]:
+        """Host and port of each server that is named: the one in the URL, then the further ones."""
+        further = (address.rpartition(":") for address in self.nodes)
+        return (
+            (self.url.host, self.url.port),
+            *((host.strip("[]"), int(port)) for host, _, port in further),
+        )

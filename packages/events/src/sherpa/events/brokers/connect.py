@@ -37,7 +37,7 @@ def connect(settings: RedisSettings, *, client_name: str = "sherpa-events") -> B
     return StreamBroker(
         make(settings, _link_to(settings, client_name, settings.pool_size)),
         make(settings, _link_to(settings, client_name, MOST_PARTITIONS)),
-        where=", ".join(f"{host}:{port}" for host, port in _servers(settings)),
+        where=", ".join(f"{host}:{port}" for host, port in settings.servers),
         timeout_seconds=settings.timeout_seconds,
     )
 
@@ -49,7 +49,7 @@ def _standalone(settings: RedisSettings, link_to: LinkTo) -> Link:
 def _sentinel(settings: RedisSettings, link_to: LinkTo) -> Link:
     password = settings.sentinel_password
     sentinels = _make_sentinel(
-        _servers(settings),
+        settings.servers,
         sentinel_kwargs={
             **_timeouts(min(_SENTINEL_SECONDS, settings.timeout_seconds)),
             "password": password.reveal() if password else None,
@@ -61,7 +61,7 @@ def _sentinel(settings: RedisSettings, link_to: LinkTo) -> Link:
 
 
 def _cluster(settings: RedisSettings, link_to: LinkTo) -> Link:
-    return ClusterLink(_servers(settings), link_to)
+    return ClusterLink(settings.servers, link_to)
 
 
 def _link_to(settings: RedisSettings, client_name: str, most: int) -> LinkTo:
@@ -93,12 +93,3 @@ def _timeouts(seconds: float) -> dict[str, Any]:
         # A command that was sent again because its reply was late would be run twice.
         "retry": Retry(NoBackoff(), retries=0),
     }
-
-
-def _servers(settings: RedisSettings) -> list[Address]:
-    """Return the address in the URL and the further ones."""
-    further = (address.rpartition(":") for address in settings.nodes)
-    return [
-        (settings.url.host, settings.url.port),
-        *((host.strip("[]"), int(port)) for host, _, port in further),
-    ]
