@@ -2,9 +2,10 @@
 
     uv run python benchmarks/outbox.py [--full] [--kept 1000000] [--waiting 100000] [--batches 100]
 
-One durable server of its own (fsync on), all migrations applied. The relay's own statements run on a session
-as the relay opens it, reading from the beginning each time. `--full` is 10 million published events and 1
-million that wait: some four minutes and 6 GB.
+One durable server of its own (fsync on) with two databases: one keeps nothing, and batches in the other take
+turns with batches in that one, so that a busy machine slows both. The relay's own statements run on sessions
+as the relay opens them, reading from the beginning each time. `--full` is 10 million published events and 1
+million that wait: some five minutes and 6 GB.
 """
 
 import argparse
@@ -38,6 +39,7 @@ from sherpa.events.relay.session import open_session
 BATCH: Final = 500
 BLOCK: Final = 250_000
 KEPT_DAYS: Final = 10
+SMALL, LARGE = "small", "postgres"
 OPTIONS: Final = {"max_wal_size": "4GB"}
 
 # Published evenly over the last days, each 50 ms after it was written: 350 bytes a row.
@@ -66,17 +68,25 @@ class Done(Payload, frozen=True, kw_only=True):
 
 
 @dataclass
-class Stage:
-    """One state of the table: how long each read and each mark of a batch took there, in milliseconds."""
+class Batches:
+    """How long each read and each mark of a batch took, in milliseconds."""
 
-    name: str
     reads: list[float] = field(default_factory=list)
     marks: list[float] = field(default_factory=list)
 
     @property
-    def batch(self) -> float:
-        """The median of both together."""
+    def both(self) -> float:
+        """The median of a read and a mark together."""
         return statistics.median(map(sum, zip(self.reads, self.marks, strict=True)))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One state of the large outbox: its batches, and those of the small one at the same time."""
+
+    name: str
+    large: Batches = field(default_factory=Batches)
+    small: Batches = field(default_factory=Batches)
 
 
 async def timed[T](work: Awaitable[T], into: list[float]) -> T:
@@ -93,33 +103,37 @@ async def fill(connection: asyncpg.Connection, count: int, *, days: float) -> No
         await connection.execute(FILL, first, min(count, first + BLOCK - 1), days * 86_400, count)
 
 
-async def measure_batches(settings: DatabaseSettings, name: str, batches: int) -> Stage:
-    """Read and mark batches as the relay does, without a broker in between."""
+async def measure_batches(small: DatabaseSettings, large: DatabaseSettings, name: str, batches: int) -> Stage:
+    """Read and mark batches as the relay does, without a broker in between, in both outboxes in turn."""
     stage = Stage(name)
-    session = await open_session(settings, "benchmark", lambda: None)
-    outbox = Outbox(session.connection, 0, 1)
+    for settings in (small, large):
+        async with connected(settings) as connection:
+            await fill(connection, batches * BATCH, days=0)
+    sessions = [await open_session(settings, "benchmark", lambda: None) for settings in (small, large)]
+    outboxes = [Outbox(session.connection, 0, 1) for session in sessions]
+    pairs = list(zip(outboxes, (stage.small, stage.large), strict=True))
     for _ in range(batches):
-        batch = await timed(outbox.read(Bounds(), (), BATCH), stage.reads)
-        await timed(outbox.mark(batch.ids), stage.marks)
-    await session.close()
+        random.shuffle(pairs)
+        for outbox, measured in pairs:
+            batch = await timed(outbox.read(Bounds(), (), BATCH), measured.reads)
+            await timed(outbox.mark(batch.ids), measured.marks)
+    for session in sessions:
+        await session.close()
     return stage
 
 
 async def measure_outbox(
-    settings: DatabaseSettings, connection: asyncpg.Connection, options: argparse.Namespace
+    small: DatabaseSettings, large: DatabaseSettings, options: argparse.Namespace
 ) -> Sequence[Stage]:
-    """Measure batches in an empty table, beside what is kept, and beside what waits as well."""
-    few = options.batches * BATCH
-    await fill(connection, few, days=0)
-    stages = [await measure_batches(settings, "empty", options.batches)]
-    await fill(connection, options.kept, days=KEPT_DAYS)
-    await connection.execute("VACUUM (ANALYZE) outbox")
-    await fill(connection, few, days=0)
-    stages.append(await measure_batches(settings, f"{options.kept:,} kept", options.batches))
-    await fill(connection, options.waiting, days=0)
+    """Measure batches in two small outboxes, beside what is kept, and beside what waits as well."""
+    stages = [await measure_batches(small, large, "nothing", options.batches)]
+    async with connected(large) as connection:
+        await fill(connection, options.kept, days=KEPT_DAYS)
+        await connection.execute("VACUUM (ANALYZE) outbox")
+        stages.append(await measure_batches(small, large, f"{options.kept:,} kept", options.batches))
+        await fill(connection, options.waiting, days=0)
     both = f"{options.kept:,} kept, {options.waiting:,} waiting"
-    stages.append(await measure_batches(settings, both, options.batches))
-    return stages
+    return [*stages, await measure_batches(small, large, both, options.batches)]
 
 
 async def measure_retention(connection: asyncpg.Connection) -> tuple[list[float], float]:
@@ -162,16 +176,18 @@ async def publish_events(database: Database, events: int) -> None:
 
 
 def print_stages(stages: Sequence[Stage]) -> None:
-    """Print each stage's medians and 99th percentiles, and the ratio of its batch to the first one's."""
-    print(f"{'ms a batch of 500':<44}{'read':>8}{'p99':>8}{'mark':>8}{'p99':>8}{'both':>8}{'ratio':>8}")
+    """Print each stage's medians and 99th percentiles, and the ratio of its batch to the small outbox's."""
+    print(
+        f"{'ms a batch of 500, beside':<40}{'read':>8}{'p99':>8}{'mark':>8}{'p99':>8}{'both':>8}{'ratio':>8}"
+    )
     for stage in stages:
         columns = [
-            figure for each in (stage.reads, stage.marks) for figure in (statistics.median(each), p99(each))
+            figure
+            for each in (stage.large.reads, stage.large.marks)
+            for figure in (statistics.median(each), p99(each))
         ]
-        ratio = stage.batch / stages[0].batch
-        print(
-            f"{stage.name:<44}{''.join(f'{each:>8.1f}' for each in columns)}{stage.batch:>8.1f}{ratio:>8.2f}"
-        )
+        figures = "".join(f"{each:>8.1f}" for each in (*columns, stage.large.both))
+        print(f"{stage.name:<40}{figures}{stage.large.both / stage.small.both:>8.2f}")
 
 
 def p99(times: Sequence[float]) -> float:
@@ -179,18 +195,21 @@ def p99(times: Sequence[float]) -> float:
     return sorted(times)[len(times) * 99 // 100]
 
 
-async def measure(settings: DatabaseSettings, options: argparse.Namespace) -> None:
+async def measure(small: DatabaseSettings, large: DatabaseSettings, options: argparse.Namespace) -> None:
     """Measure all, and print each as soon as it is known."""
-    await migrate(settings)
-    async with connected(settings) as connection:
-        print_stages(await measure_outbox(settings, connection, options))
+    async with connected(large) as connection:
+        await connection.execute(f"CREATE DATABASE {SMALL}")
+    for settings in (small, large):
+        await migrate(settings)
+    print_stages(await measure_outbox(small, large, options))
+    async with connected(large) as connection:
         chunks, nothing = await measure_retention(connection)
     print(
         f"\nRetention: {len(chunks)} chunks of {CHUNK:,}: median {statistics.median(chunks):.1f} ms,"
         f" longest {max(chunks):.0f} ms; {nothing:.1f} ms where nothing is due."
     )
     for events in (1, 100):
-        by_hand, published = await measure_publishing(settings, options.batches * 3, events)
+        by_hand, published = await measure_publishing(small, options.batches * 3, events)
         print(
             f"A transaction with {events} event(s): INSERT by hand {by_hand:.2f} ms,"
             f" published {published:.2f} ms, ratio {published / by_hand:.2f}."
@@ -209,25 +228,30 @@ async def connected(settings: DatabaseSettings) -> AsyncIterator[asyncpg.Connect
 
 
 @contextmanager
-def own_server() -> Iterator[DatabaseSettings]:
+def own_server() -> Iterator[PostgresServer]:
     """Start a durable server of our own for the block."""
     with tempfile.TemporaryDirectory(prefix="outbox-") as name:
         folder = Path(name)
         folder.chmod(0o755)  # root's server runs as somebody else, who must pass
         server = PostgresServer(folder / "server", ports.any_free(), "benchmark", folder.name, OPTIONS)
         server.start()
-        url = ServiceUrl(
-            scheme="postgresql",
-            host=ports.LOOPBACK,
-            port=server.port,
-            username=server.superuser,
-            password=Secret(server.password),
-            database="postgres",
-        )
         try:
-            yield DatabaseSettings(url=url, ssl_mode=SslMode.DISABLE)
+            yield server
         finally:
             server.stop()
+
+
+def settings_of(server: PostgresServer, database: str) -> DatabaseSettings:
+    """Return how to reach a database of the server."""
+    url = ServiceUrl(
+        scheme="postgresql",
+        host=ports.LOOPBACK,
+        port=server.port,
+        username=server.superuser,
+        password=Secret(server.password),
+        database=database,
+    )
+    return DatabaseSettings(url=url, ssl_mode=SslMode.DISABLE)
 
 
 def main() -> None:
@@ -240,8 +264,9 @@ def main() -> None:
     options = parser.parse_args()
     if options.full:
         options.kept, options.waiting = 10_000_000, 1_000_000
-    with own_server() as settings:
-        asyncio.run(measure(settings, options))
+    with own_server() as server:
+        small, large = (settings_of(server, database) for database in (SMALL, LARGE))
+        asyncio.run(measure(small, large, options))
 
 
 if __name__ == "__main__":
