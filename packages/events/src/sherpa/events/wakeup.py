@@ -14,7 +14,10 @@ from sherpa.telemetry.logging import get_logger
 log = get_logger(__name__)
 
 CHANNEL: Final = "sherpa_outbox"
-"""What the relay listens to; notifications have no payload."""
+"""What the relay listens to; notifications have no payload but for a replay's."""
+
+REPLAYED: Final = "replayed"
+"""Tells the relay that older events than it has published wait again."""
 
 # NOTIFY takes a lock on all of the server's notifications until its transaction has ended: once per commit it
 # would put every writer in one queue.

@@ -18,7 +18,7 @@ from sherpa.config import EventsSettings
 from sherpa.events import locks
 from sherpa.events.errors import EventsError
 from sherpa.events.operations.moments import Moment, in_words, resolve
-from sherpa.events.wakeup import CHANNEL
+from sherpa.events.wakeup import CHANNEL, REPLAYED
 
 CHUNK: Final = 2_000
 """Rows that are marked by one statement."""
@@ -108,7 +108,7 @@ async def replay(connection: asyncpg.Connection, plan: Plan, tell: Tell) -> int:
         while rows := await meant.fetch(CHUNK):
             done += await connection.fetchval(_MARK, [row["id"] for row in rows])
             tell(done, plan.count, done / max(time.monotonic() - began, 1e-6))
-        await connection.execute("SELECT pg_notify($1, '')", CHANNEL)
+        await connection.execute("SELECT pg_notify($1, $2)", CHANNEL, REPLAYED)
     return done
 
 

@@ -24,8 +24,8 @@ from sherpa.events.relay.term import Term
 
 STANDBY_SECONDS: Final = 0.25
 # Wake-ups come at most every 10 ms from each publisher: for so long after an event the relay looks by itself,
-# every 4 ms, in which others may join it in a batch.
-COLLECT_SECONDS: Final = 0.004
+# every 2 ms, in which others may join it in a batch.
+COLLECT_SECONDS: Final = 0.002
 AWAKE_SECONDS: Final = 0.012
 _FIRST_BACKOFF, _LONGEST_BACKOFF = 0.1, 2.0
 
@@ -128,10 +128,14 @@ class Relay:
             return await self._term.step()
         outcome = await leadership.seek(self._session, self._partition, self._settings.partitions)
         if outcome is Outcome.LEADING:
-            await self._session.listen()
+            await self._session.listen(self._read_again)
             self._term = Term(self._session, self._broker, self._partition, self._settings, self._metrics)
             self._show_leading(is_leading=True)
         return outcome
+
+    def _read_again(self) -> None:
+        if self._term is not None:
+            self._term.read_again()
 
     def _fail(self, outcome: Outcome, error: Exception) -> None:
         self._failures += 1

@@ -15,7 +15,7 @@ from sherpa.config import DatabaseSettings
 from sherpa.db.connecting import connect_error
 from sherpa.db.dsn import connect_options, describe_server, is_behind_pooler
 from sherpa.db.errors import DatabaseRefusedError
-from sherpa.events.wakeup import CHANNEL
+from sherpa.events.wakeup import CHANNEL, REPLAYED
 
 BEAT_SECONDS: Final = 1.0
 # A standby must be publishing 5 s after a leader was paused, and polls for the lock every 0.25 s.
@@ -54,9 +54,15 @@ class Session:
         """Whether the server has not ended it, as far as is known here."""
         return not self.connection.is_closed()
 
-    async def listen(self) -> None:
-        """Let notifications wake the relay from now on."""
-        await self.connection.add_listener(CHANNEL, lambda *_: self._on_wake())
+    async def listen(self, on_replay: Callable[[], None]) -> None:
+        """Let notifications wake the relay from now on; `on_replay` is called first for that of a replay."""
+
+        def hear(_connection: object, _pid: int, _channel: str, what: object) -> None:
+            if what == REPLAYED:
+                on_replay()
+            self._on_wake()
+
+        await self.connection.add_listener(CHANNEL, hear)
 
     async def beat(self) -> None:
         """Show the server that we live. Raises the driver's error when the session has ended."""

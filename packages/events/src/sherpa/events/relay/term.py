@@ -70,6 +70,10 @@ class Term:
             await self.settle()
             raise
 
+    def read_again(self) -> None:
+        """Read the outbox from its beginning next time: events wait there that had been published."""
+        self._reader.restart()
+
     async def settle(self) -> None:
         """Mark what is confirmed."""
         await self._publication.settle()
