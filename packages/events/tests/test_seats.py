@@ -123,7 +123,7 @@ async def test_a_lost_session_is_announced_anew(
     """A look that finds its session ended raises; the next one announces the worker again."""
     async with at_work(database_settings, "relay") as worker:
         await connection.execute(
-            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity"
+            "SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity"
             " WHERE application_name = 'sherpa-worker' AND datname = current_database()"
         )
         with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
