@@ -1,4 +1,4 @@
-"""The recipes of CONTRIBUTING.md for an event and a handler tell the truth: their Python runs."""
+"""The recipes of CONTRIBUTING.md for an event and a handler, and docs/membership.md, tell the truth."""
 
 import ast
 import re
@@ -10,16 +10,21 @@ from uuid import uuid4
 
 import asyncpg
 
-from packages.membership.tests.conftest import Join
+from packages.membership.tests.conftest import Join, Published, months
 from sherpa.db.engine import Database
+from sherpa.db.tables.memberships import Tier
 from sherpa.db.transaction import Transaction
 from sherpa.events.event import Event, Payload, Received
 from sherpa.events.handling.checks import check_handlers
 from sherpa.events.handling.handler import Handler
 from sherpa.events.publishing import publish
+from sherpa.membership import memberships, payments
+from sherpa.membership.facts import Money, Terms
 from sherpa.membership.membership import lock
+from sherpa.membership.payments import Payment
 
-PAGE = Path(__file__).parents[3] / "CONTRIBUTING.md"
+ROOT = Path(__file__).parents[3]
+PAGE = ROOT / "CONTRIBUTING.md"
 BLOCKS = [
     textwrap.dedent(block)
     for recipe in re.findall(
@@ -71,3 +76,27 @@ async def test_recipes_run(database: Database, connection: asyncpg.Connection, j
         told,
         await connection.fetchval("SELECT description FROM billing_history"),
     )
+
+
+async def test_page_runs(database: Database, published: Published) -> None:
+    """The page's operations tell the events that the page lists, with the fields that it lists."""
+    page = (ROOT / "docs" / "membership.md").read_text()
+    names: dict[str, Any] = {
+        "Money": Money,
+        "Payment": Payment,
+        "Terms": Terms,
+        "Tier": Tier,
+        "create": memberships.create,
+        "database": database,
+        "payment_id": uuid4(),
+        "period": months(0),
+        "record": payments.record,
+        "user_id": uuid4(),
+    }
+
+    (block,) = re.findall(r"```python\n(.*?)```", page, re.DOTALL)
+    await eval(compiled(block), names)
+
+    for kind, payload in await published():
+        (fields,) = re.findall(rf"^\| `{kind}`.*?\| (.*) \|$", page, re.MULTILINE)
+        assert set(payload) == set(re.findall(r"`(\w+)`", fields))
