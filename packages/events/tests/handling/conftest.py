@@ -21,6 +21,12 @@ from sherpa.events.handling.consumer import Consumer, Outcome
 from sherpa.events.handling.handler import Backoff, Handler
 from sherpa.events.metrics import Metrics
 
+MAKE_EFFECTS = """
+CREATE TABLE effects (
+    place bigserial, event_id uuid, aggregate_id uuid, handler text, number int,
+    CONSTRAINT effects_pkey PRIMARY KEY (event_id, handler)
+)
+"""
 ADD_EFFECT = "INSERT INTO effects (event_id, aggregate_id, handler, number) VALUES ($1, $2, $3, $4)"
 
 
@@ -145,10 +151,7 @@ class Stage:
 @pytest.fixture
 async def effects_table(connection: asyncpg.Connection) -> None:
     """Make the table that the handlers have their effects in: an event's number may be there once."""
-    await connection.execute(
-        "CREATE TABLE effects (place bigserial, event_id uuid, aggregate_id uuid, handler text, number int,"
-        " CONSTRAINT effects_pkey PRIMARY KEY (event_id, handler))"
-    )
+    await connection.execute(MAKE_EFFECTS)
 
 
 @pytest.fixture

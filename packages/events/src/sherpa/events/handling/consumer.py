@@ -142,7 +142,7 @@ class Consumer:
         except (SessionLostError, DatabaseError) as error:
             if isinstance(error, DatabaseError) and not is_transient(error):
                 raise
-            self._trouble = error
+            self._trouble = error.__cause__ or error
             await self._ownership.give_up()
             return Outcome.DATABASE_AWAY
 
@@ -186,8 +186,8 @@ class Consumer:
                 return await self._take_over_pending(self._token, self._claimed)
             return await self._work_off(self._token)
         except (FencedError, NoGroupError) as error:
-            log.warning("broker knows the handler no more", reason=str(error), **self._facts)
             self._token = None
+            self._trouble = error
             await self._ownership.beat()  # the partition is ours as long as our sessions live, and only then
             return Outcome.FENCED
         except BrokerUnavailableError as error:
@@ -268,7 +268,9 @@ class Consumer:
                 self._pace.well()
                 await self._wait_for_work()
             case Outcome.BROKER_AWAY | Outcome.DATABASE_AWAY | Outcome.FENCED | Outcome.FAILED:
-                seconds = self._pace.seconds(outcome.value, self._trouble)
+                seconds = self._pace.seconds(
+                    outcome.value, self._trouble, is_expected=outcome is not Outcome.FAILED
+                )
                 await self._wait(self._stop.wait(), seconds=seconds)
             case Outcome.WORKED:
                 self._pace.well()

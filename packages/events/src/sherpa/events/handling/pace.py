@@ -27,10 +27,14 @@ class Pace:
             log.info("handling goes on", after=self._trouble, **self._facts)
         self._rests, self._trouble = 0, None
 
-    def seconds(self, trouble: str, reason: BaseException | None) -> float:
-        """Return how long to rest: longer each time, with jitter. Says what is wrong where it is new."""
+    def seconds(self, trouble: str, reason: BaseException | None, *, is_expected: bool) -> float:
+        """Return how long to rest: longer each time, with jitter. Says what is wrong where it is new.
+
+        What is not to be expected is said with its traceback.
+        """
         if trouble != self._trouble:
-            log.warning("handling rests", trouble=trouble, exc_info=reason, **self._facts)
+            shown = {"reason": str(reason)} if is_expected else {"exc_info": reason}
+            log.warning("handling rests", trouble=trouble, **shown, **self._facts)
         self._trouble = trouble
         longest = min(_FIRST_SECONDS * 2**self._rests, _MOST_SECONDS)
         self._rests = min(self._rests + 1, 10)
