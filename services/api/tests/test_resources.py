@@ -1,7 +1,10 @@
 """Opening what the application needs, or refusing with a reason."""
 
 import asyncio
+import tempfile
+from collections.abc import Iterator
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,7 +14,8 @@ from starlette.applications import Starlette
 
 from sherpa.api.errors import StartupError
 from sherpa.api.resources import open_database, open_redis
-from sherpa.config import DatabaseSettings, RedisSettings, Secret, ServiceUrl
+from sherpa.config import DatabaseSettings, RedisSettings, RedisTopology, Secret, ServiceUrl
+from sherpa.devstack.embedded.arrangements import PRIMARY, WatchedServers
 
 AWAY = ServiceUrl.parse("postgresql://user:hunter2@127.0.0.1:1/none")
 
@@ -92,6 +96,33 @@ async def test_redis_pool_is_bounded(redis_settings: RedisSettings) -> None:
                 await redis.ping()
 
         assert await redis.ping()
+
+
+@pytest.fixture(scope="module")
+def watched_servers() -> Iterator[WatchedServers]:
+    """Return a primary, its replica and a Sentinel, where the servers' user can reach their files."""
+    with tempfile.TemporaryDirectory(prefix="api test ") as directory:
+        Path(directory).chmod(0o755)
+        servers = WatchedServers(Path(directory) / "watched", "hunter2")
+        try:
+            servers.start()
+            yield servers
+        finally:
+            servers.stop()
+
+
+async def test_redis_is_the_primary_that_a_sentinel_names(watched_servers: WatchedServers) -> None:
+    """With REDIS_TOPOLOGY=sentinel the URL is a Sentinel's, and its password the primary's."""
+    settings = RedisSettings(
+        url=ServiceUrl.parse(f"redis://:hunter2@127.0.0.1:{watched_servers.sentinel_port}/0"),
+        topology=RedisTopology.SENTINEL,
+        sentinel_master=PRIMARY,
+    )
+
+    async with open_redis(settings) as redis:
+        info = await redis.info("replication")
+
+    assert ("master", 1) == (info["role"], info["connected_slaves"])
 
 
 async def test_resources_are_open_while_it_serves(app: Starlette) -> None:

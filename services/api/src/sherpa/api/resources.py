@@ -1,11 +1,14 @@
 """What the application works with, opened before it serves and closed after: PostgreSQL's pool and Redis."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from typing import Any
 
-from redis.asyncio import BlockingConnectionPool, Redis
+from redis.asyncio import BlockingConnectionPool, ConnectionPool, Redis
+from redis.asyncio.connection import parse_url
 from redis.asyncio.retry import Retry
+from redis.asyncio.sentinel import Sentinel, SentinelConnectionPool
 from redis.backoff import NoBackoff
 from redis.exceptions import (
     AuthenticationError,
@@ -17,7 +20,7 @@ from redis.exceptions import (
 
 from sherpa.api.errors import StartupError
 from sherpa.api.settings import ApiSettings
-from sherpa.config import DatabaseSettings, RedisSettings
+from sherpa.config import DatabaseSettings, RedisSettings, RedisTopology
 from sherpa.db.engine import Database
 from sherpa.db.errors import DatabaseError
 from sherpa.telemetry.logging import get_logger
@@ -25,6 +28,10 @@ from sherpa.telemetry.logging import get_logger
 OPEN_SECONDS = 30.0
 # Nothing is under way any more when the resources are closed; what hangs is cut off.
 CLOSE_SECONDS = 1.0
+
+# redis-py has no types for these two.
+_make_sentinel: Callable[..., Sentinel] = Sentinel
+_make_sentinel_pool: Callable[..., ConnectionPool] = SentinelConnectionPool
 
 _log = get_logger(__name__)
 
@@ -67,22 +74,36 @@ async def open_database(settings: DatabaseSettings, *, within_seconds: float) ->
 @asynccontextmanager
 async def open_redis(settings: RedisSettings) -> AsyncIterator[Redis]:
     """Open the pool. Redis away is a warning, for the API works without it; Redis refusing us is fatal."""
-    pool = BlockingConnectionPool.from_url(
-        settings.url.reveal(),
-        max_connections=settings.pool_size,
-        timeout=settings.timeout_seconds,
-        socket_timeout=settings.timeout_seconds,
-        socket_connect_timeout=settings.timeout_seconds,
-        client_name="sherpa-api",
-        # A connection that the server closed while idle is replaced; more attempts only add to the wait.
-        retry=Retry(NoBackoff(), retries=1),
-    )
+    pool, sentinels = _redis_pool(settings)
     redis = Redis.from_pool(pool)
     try:
         await _greet(redis, settings)
         yield redis
     finally:
         await redis.aclose()
+        if sentinels:
+            await sentinels.aclose()
+
+
+def _redis_pool(settings: RedisSettings) -> tuple[ConnectionPool, Sentinel | None]:
+    """Make the pool for the server of the URL, which is any node of a cluster, or for Sentinel's primary."""
+    options: dict[str, Any] = {
+        "max_connections": settings.pool_size,
+        "socket_timeout": settings.timeout_seconds,
+        "socket_connect_timeout": settings.timeout_seconds,
+        "client_name": "sherpa-api",
+        # A connection that the server closed while idle is replaced; more attempts only add to the wait.
+        "retry": Retry(NoBackoff(), retries=1),
+    }
+    if settings.topology is not RedisTopology.SENTINEL:
+        timeout = settings.timeout_seconds
+        return BlockingConnectionPool.from_url(settings.url.reveal(), timeout=timeout, **options), None
+    tls = {"ssl": settings.url.scheme == "rediss"}
+    password = settings.sentinel_password.reveal() if settings.sentinel_password else None
+    sentinels = _make_sentinel(settings.servers, sentinel_kwargs={**options, **tls, "password": password})
+    address = parse_url(settings.url.reveal())
+    identity = {name: address[name] for name in ("username", "password", "db") if name in address}
+    return _make_sentinel_pool(settings.sentinel_master, sentinels, **identity, **tls, **options), sentinels
 
 
 async def _greet(redis: Redis, settings: RedisSettings) -> None:
