@@ -58,6 +58,7 @@ PAYLOADS = {
 }
 
 CLASSES = {
+    "type with half a pair": ({"event_type": "\ud800"}, "Made.event_type must be 1 to 100 printable"),
     "no type": ({"event_type": ""}, r"Made.event_type must be 1 to 100 .*it is ''"),
     "long type": ({"event_type": "x" * 101}, "Made.event_type must be 1 to 100"),
     "type with NUL": ({"event_type": "a\0"}, "Made.event_type must be 1 to 100 printable"),
@@ -79,6 +80,8 @@ FIELDS = {
     "trace in capitals": ({"traceparent": f"00-{'A' * 32}-{'1' * 16}-01"}, "traceparent must be as W3C"),
     "trace version ff": ({"traceparent": f"ff-{'a' * 32}-{'1' * 16}-01"}, "traceparent must be as W3C"),
     "trace with a line": ({"traceparent": f"00-{'a' * 32}-{'1' * 16}-01\n"}, "traceparent must be as W3C"),
+    "trace is bytes": ({"traceparent": b"00-"}, "traceparent must be as W3C"),
+    "state is a number": ({"tracestate": 7}, "tracestate must be 1 to 512"),
     "state too long": ({"tracestate": "x" * 513}, "tracestate must be 1 to 512"),
     "state empty": ({"tracestate": ""}, "tracestate must be 1 to 512"),
     "state with NUL": ({"tracestate": "a\0"}, "tracestate must be 1 to 512"),

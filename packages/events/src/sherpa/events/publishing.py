@@ -115,7 +115,7 @@ def _check_class(kind: type[object]) -> None:
         raise InvalidEventError(f"A payload is of a subclass of Payload; this one is {kind.__name__}.")
     for name in ("event_type", "aggregate_type"):
         text = getattr(kind, name, None)
-        if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_NAME or not _is_storable(text):
+        if not isinstance(text, str) or not 0 < len(text) <= _LONGEST_NAME or not text.isprintable():
             raise InvalidEventError(
                 f"{kind.__name__}.{name} must be 1 to {_LONGEST_NAME} printable characters; it is {text!r}."
             )
@@ -141,16 +141,16 @@ def _check_uuid(name: str, value: object) -> None:
 
 
 def _check_trace(event: Event[Any]) -> None:
-    if event.traceparent is not None and not _TRACEPARENT.fullmatch(event.traceparent):
+    if event.traceparent is not None and not _is_text(event.traceparent, _TRACEPARENT):
         raise InvalidEventError(
             f"An event's traceparent must be as W3C Trace Context has it; it is {event.traceparent!r}."
         )
-    if event.tracestate is not None and not _TRACESTATE.fullmatch(event.tracestate):
+    if event.tracestate is not None and not _is_text(event.tracestate, _TRACESTATE):
         raise InvalidEventError("An event's tracestate must be 1 to 512 printable ASCII characters.")
 
 
-def _is_storable(text: str) -> bool:
-    return "\0" not in text and text.isprintable()
+def _is_text(value: object, pattern: re.Pattern[str]) -> bool:
+    return isinstance(value, str) and pattern.fullmatch(value) is not None
 
 
 def _json(payload: Payload, payload_bytes: int) -> str:
