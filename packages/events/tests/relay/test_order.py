@@ -12,6 +12,7 @@ from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
 from sherpa.events.relay import horizon, reading
 from sherpa.events.relay.relay import Relay
+from sherpa.events.wakeup import CHANNEL, REPLAYED
 
 WRITE = """
 INSERT INTO outbox (id, aggregate_type, aggregate_id, event_type, payload, created_at)
@@ -147,3 +148,20 @@ async def test_event_of_a_clock_set_back_is_found_in_time(
     await catch_up(relay)
 
     assert [0, 1, 2, 3] == await stream.numbers()
+
+
+@pytest.mark.usefixtures("bounded")
+async def test_replayed_events_are_published_at_once(relay: Relay, session: Session, stream: Stream) -> None:
+    """Events that wait again, though younger ones are published, are found when the replay tells of them."""
+    writer = await session()
+    for number in range(3):
+        await write(writer, number, uuid4())
+    await catch_up(relay)
+    async with writer.transaction():
+        await writer.execute("UPDATE outbox SET processed_at = NULL")
+        await writer.execute("SELECT pg_notify($1, $2)", CHANNEL, REPLAYED)
+
+    await catch_up(relay)  # its first statement brings the notification
+    await catch_up(relay)
+
+    assert [0, 1, 2, 0, 1, 2] == await stream.numbers()

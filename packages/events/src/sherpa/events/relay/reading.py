@@ -1,5 +1,6 @@
 """Reading the outbox pass by pass: nothing is overlooked, little is read twice, all is read now and then."""
 
+import math
 import time
 from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
@@ -26,7 +27,7 @@ class Reader:
         self._clock_ahead = timedelta()
 
     def restart(self) -> None:
-        """Read from the beginning next time: what was read has not been appended."""
+        """Read from the beginning next time, for what was read was not appended, or old events wait again."""
         self._full_pass_due = 0.0
 
     def server_time(self) -> datetime:
@@ -40,10 +41,11 @@ class Reader:
             await self._sample(started)
         is_full_pass = started >= self._full_pass_due
         if is_full_pass:
+            self._full_pass_due = math.inf  # a restart that is asked for meanwhile sets it back to 0
             self._horizon.restart()
         batch = await self._outbox.read(self._horizon.bounds, in_flight, limit)
         self._horizon.passed(batch.reached)
-        if is_full_pass:
+        if self._full_pass_due == math.inf:
             now = time.monotonic()
             self._full_pass_due = now + max(FULL_PASS_SECONDS, (now - started) / FULL_PASS_SHARE)
         return batch

@@ -74,6 +74,10 @@ class Term:
         """Read the outbox from its beginning next time: events wait there that had been published."""
         self._reader.restart()
 
+    def read_all(self) -> None:
+        """Read from the beginning next time: older events than those that were read wait again."""
+        self._reader.restart()
+
     async def settle(self) -> None:
         """Mark what is confirmed."""
         await self._publication.settle()
