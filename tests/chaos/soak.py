@@ -29,8 +29,8 @@ SIZES_EVERY_SECONDS = 30.0
 
 async def soak(options: argparse.Namespace, prepared: Path, folder: Path, report: Report) -> None:
     """Produce, inflict faults until the time is over, and judge."""
-    variables = {"EVENTS_PARTITIONS": str(options.partitions)}
-    async with opened(prepared, folder, proxied=True, **variables) as stand:
+    partitions = str(options.partitions)
+    async with opened(prepared, folder, proxied=True, EVENTS_PARTITIONS=partitions) as stand:
         await stand.begin(workers=options.workers, rate=options.rate)
         measuring = asyncio.create_task(_measure(stand, report))
         try:

@@ -106,9 +106,9 @@ class Ledger:
             await patience.wait(POLL_SECONDS)
         return False
 
-    async def settle(self, patience: Patience) -> bool:
-        """Wait until no effect is to come any more; False where that takes too long."""
-        while await self.unfinished():
+    async def settle(self, patience: Patience, *, missing: int = 0) -> bool:
+        """Wait until no effect but so many is to come any more; False where that takes too long."""
+        while await self.unfinished() > missing:
             if patience.is_over:
                 return False
             await patience.wait(4 * POLL_SECONDS)

@@ -11,9 +11,12 @@ import os
 import random
 import signal
 import sys
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from uuid import UUID, uuid4
+
+import asyncpg
 
 from rig.events import Counted
 from sherpa.config import DatabaseSettings, ServiceUrl, SslMode
@@ -81,7 +84,7 @@ class Producer:
             self.tally.rolled_back += len(chosen)
         except CommitOutcomeUnknownError:
             self.tally.unknown += len(chosen)
-        except (DatabaseError, TimeoutError):
+        except (DatabaseError, asyncpg.PostgresError, TimeoutError):
             self.tally.failed += len(chosen)
         else:
             self.tally.acknowledged += len(chosen)
@@ -98,6 +101,20 @@ class Producer:
             await asyncio.sleep(random.uniform(0, SLOW_SECONDS))
         if random.random() < ROLLED_BACK_SHARE:
             raise ChangedMindError
+
+
+async def commit(database: Database, aggregates: Sequence[Sequence[str]]) -> None:
+    """Commit one transaction: for each aggregate, a new one, as many events as it has deeds."""
+    async with database.transaction() as transaction:
+        for deeds in aggregates:
+            aggregate = uuid4()
+            events = [
+                Event(aggregate_id=aggregate, payload=Counted(number=number, deed=deed))
+                for number, deed in enumerate(deeds, 1)
+            ]
+            for event in events:
+                await transaction.connection.execute(RECORD, event.id, aggregate, event.payload.number)
+            await publish_all(transaction, events)
 
 
 async def main() -> Tally:

@@ -102,6 +102,11 @@ class Crew:
         self.members.remove(member)
         self.hire()
 
+    async def replace_dead(self) -> None:
+        """Start another worker for each that has ended, as an orchestrator does."""
+        for member in [member for member in self.members if not member.is_running]:
+            await self.replace(member)
+
     def require_alive(self) -> None:
         """Raise AssertionError for a worker that has ended by itself: nobody restarts those."""
         for member in self.members:

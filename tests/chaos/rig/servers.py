@@ -105,15 +105,23 @@ class Servers:
         valkey = ValkeyServer(folder / "valkey", valkey_port, PASSWORD, name, VALKEY_OPTIONS, durable=False)
         return cls(session, Victim(postgres), Victim(valkey), prepared)
 
-    async def start(self) -> None:
-        """Start both, on a fresh database with the real schema."""
+    async def start(self, *, file_bytes: int | None = None) -> None:
+        """Start both, on a fresh database with the real schema, whose files may grow up to `file_bytes`."""
         target = self.session.directory / "postgres"
         await asyncio.to_thread(_copy, self.prepared, target)
-        await asyncio.gather(self.postgres.start(), self.valkey.start())
+        with small_files(file_bytes) if file_bytes else contextlib.nullcontext():
+            await self.postgres.start()
+        await self.valkey.start()
 
     def database_url(self, port: int | None = None) -> ServiceUrl:
         """Return the database's address, straight or through a proxy's port."""
         return database_url(port or self.postgres.port, DATABASE)
+
+    def database_settings(self) -> DatabaseSettings:
+        """Return settings for the database, straight."""
+        return DatabaseSettings(
+            url=self.database_url(), ssl_mode=SslMode.DISABLE, min_connections=1, max_connections=4
+        )
 
     def redis_url(self, port: int | None = None) -> str:
         """Return Valkey's address, straight or through a proxy's port."""

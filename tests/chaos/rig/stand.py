@@ -3,20 +3,22 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import asyncpg
 import psutil
 
 from rig.ledger import Ledger, Verdict
 from rig.patience import Patience
-from rig.producing import Tally
+from rig.producing import Tally, commit
 from rig.programs import Crew, Program
 from rig.proxy import Proxy
 from rig.servers import PASSWORD, Servers
+from sherpa.db.engine import Database
 from sherpa.devstack import ports
 from sherpa.devstack.harness import leftovers, place
 from sherpa.devstack.harness.session import Session
@@ -27,6 +29,16 @@ SETTLE_SECONDS = 60.0
 # The promise is about servers that have come back; workers that start first load Python.
 START_SECONDS = 30.0
 RATE = 60.0
+# In large pieces, and then in small ones: until not even one more event has room.
+FILL = """
+    WITH filled AS (
+        INSERT INTO outbox (id, aggregate_type, aggregate_id, event_type, payload, processed_at)
+        SELECT gen_random_uuid(), 'chaos', gen_random_uuid(), 'chaos.filling', '{}', now()
+        FROM generate_series(1, $1)
+        RETURNING 1
+    )
+    SELECT count(*) FROM filled
+"""
 NOW = """SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
 
@@ -116,25 +128,55 @@ class Stand:
         return str((await self.ledger.ask(NOW))[0])
 
     async def replay(self, since: str) -> None:
-        """Publish again what was published since then, with the operator's command."""
+        """Publish again what was published since then."""
+        await self.operate("replay", "--since", since)
+
+    async def operate(self, *words: str) -> None:
+        """Run an operator's command, `python -m sherpa.events …`, which must end well."""
         environment = {**self.crew.environment, "DATABASE_URL": self.servers.database_url().reveal()}
         program = Program.start(
-            "sherpa.events",
-            "replay",
-            "--since",
-            since,
-            folder=self.folder,
-            name="replay",
-            environment=environment,
+            "sherpa.events", *words, folder=self.folder, name=words[0], environment=environment
         )
         assert await asyncio.to_thread(program.process.wait, START_SECONDS) == 0, program.tail()
 
-    async def finish(self) -> Verdict:
-        """Stop producing, let all that was committed have its effects, and compare; workers end well."""
+    async def commit(self, *aggregates: Sequence[str]) -> None:
+        """Commit events in one transaction: for each aggregate some, with these deeds ("": none)."""
+        async with Database(self.servers.database_settings(), application_name="chaos") as database:
+            await commit(database, aggregates)
+
+    async def await_row(self, query: str, *, expected: int, seconds: float = START_SECONDS) -> None:
+        """Wait until the query's answer is that number; workers that have died are replaced meanwhile."""
+        patience = Patience(seconds)
+        while (found := (await self.ledger.ask(query))[0]) != expected:
+            assert not patience.is_over, f"{found} instead of {expected}: {query}\n{self.words()}"
+            await self.crew.replace_dead()
+            await patience.wait(0.1)
+
+    async def fill_disk(self) -> None:
+        """Add published events to the outbox until its file can't grow."""
+        for rows in (10_000, 100, 1):
+            with contextlib.suppress(asyncpg.InternalServerError):  # could not extend file
+                while True:
+                    await self.ledger.ask(FILL, rows)
+
+    async def empty_disk(self) -> None:
+        """Delete what filled the outbox, so that its file has room."""
+        connection = await asyncpg.connect(self.ledger.url.reveal())
+        try:
+            await connection.execute("DELETE FROM outbox WHERE event_type = 'chaos.filling'")
+            await connection.execute("VACUUM outbox")
+        finally:
+            await connection.close()
+
+    async def finish(self, *, missing: int = 0) -> Verdict:
+        """Stop producing, let all that was committed have its effects, and compare; workers end well.
+
+        So many effects are not waited for.
+        """
         if self.producer:
             await self.check_books(await self.stop_producing())
         self.crew.require_alive()
-        await self.ledger.settle(Patience(SETTLE_SECONDS))
+        await self.ledger.settle(Patience(SETTLE_SECONDS), missing=missing)
         codes = await self.crew.dismiss()
         assert not any(codes), f"exit codes {codes}\n{self.words()}"
         return await self.ledger.verdict()
@@ -160,18 +202,23 @@ class Stand:
 
 @contextlib.asynccontextmanager
 async def opened(
-    prepared: Path, folder: Path, *, proxied: bool = False, **variables: str
+    prepared: Path,
+    folder: Path,
+    *,
+    proxied: bool = False,
+    file_bytes: int | None = None,
+    **variables: str,
 ) -> AsyncIterator[Stand]:
     """Start servers with a copy of the prepared data; stop and remove all of it at the end of the block.
 
     `variables` are for the workers' environment. Where it is proxied, workers reach the servers through the
-    stand's proxies, else straight.
+    stand's proxies, else straight. PostgreSQL's files are no longer than `file_bytes`.
     """
     session = Session.new(place.choose())
     with session.join():
         servers = Servers.new(session, prepared)
         try:
-            await servers.start()
+            await servers.start(file_bytes=file_bytes)
             async with (
                 Proxy(servers.postgres.port).serve() as to_postgres,
                 Proxy(servers.valkey.port).serve() as to_valkey,
