@@ -163,7 +163,7 @@ def _use_free_ports(example: Path) -> None:
     """Tests that run side by side must not meet on the usual ports; which these are is no matter here."""
     text = example.read_text()
     taken: set[int] = set()
-    for usual in (":5432/", ":6379/", "PORT=8080"):
+    for usual in (":5432/", ":6379/", "PORT=8080", "PORT=8081"):
         port = ports.any_free(avoid=taken)
         taken.add(port)
         assert usual in text

@@ -127,7 +127,7 @@ def test_production_is_not_migrated(checkout: Checkout, others: Others) -> None:
 
     assert f"{len(KNOWN)} migrations pending; to apply them: inv migrate" in said
     assert failed.returncode == 1
-    assert f"lacks {', '.join(KNOWN)}, so no API gets ready" in failed.stderr
+    assert f"lacks {', '.join(KNOWN)}: the API and the worker can't get ready" in failed.stderr
     assert "0" in checkout.query("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'")
 
 

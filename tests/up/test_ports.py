@@ -154,16 +154,18 @@ def test_port_changed_by_hand_moves_the_server(checkout: Checkout) -> None:
     before = checkout.pids()
     for variable, port in wanted.items():
         old = port_of(checkout, variable)
+        is_url = variable.endswith("_URL")
         checkout.replace(
-            f"{variable}={old}" if variable == "PORT" else f":{old}/",
-            f"PORT={port}" if variable == "PORT" else f":{port}/",
+            f":{old}/" if is_url else f"{variable}={old}",
+            f":{port}/" if is_url else f"{variable}={port}",
         )
 
     checkout.up()
 
     after = checkout.status()
     assert after["well"] is True
-    assert [after["services"][name]["port"] for name in ("postgres", "redis", "api")] == list(wanted.values())
+    services = ("postgres", "redis", "api", "worker")
+    assert [after["services"][name]["port"] for name in services] == list(wanted.values())
     assert not set(before.values()) & {service["pid"] for service in after["services"].values()}
 
 

@@ -4,8 +4,11 @@ from collections.abc import Iterable
 from difflib import SequenceMatcher
 
 # A slip stays inside a word (`DATABSE_URL`), while a foreign name has a word of its own (`DATABASE_USER`,
-# `STRIPE_API_BASE`): compared as a whole, both would look alike. ULR and URI reach 0.67, USER 0.57.
+# `STRIPE_API_BASE`): compared as a whole, both would look alike. ULR and URI reach 0.67, USER 0.57. Of a long
+# word more must be right: DOCKER_HOST, which many have set, is 0.67 like WORKER_HOST.
 _SAME_WORD = 0.65
+_SAME_LONG_WORD = 0.75
+_LONG_WORD = 5
 _SAME_FAMILY = 0.85
 # HOST and PORT have too many honest neighbours (PATH, HOSTS, POST); ENVIRONMENT has none.
 _SHORTEST_SINGLE_WORD = 8
@@ -50,7 +53,8 @@ def _family_likeness(upper: str, prefix: str) -> float:
 def _same_word(word: str, meant: str) -> bool:
     if sorted(word) == sorted(meant):  # letters in another order: KYE
         return True
-    return len(meant) >= _SHORTEST_WORD and _ratio(word, meant) >= _SAME_WORD
+    needed = _SAME_LONG_WORD if len(meant) >= _LONG_WORD else _SAME_WORD
+    return len(meant) >= _SHORTEST_WORD and _ratio(word, meant) >= needed
 
 
 def _ratio(one: str, other: str) -> float:
