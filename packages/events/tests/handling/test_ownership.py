@@ -1,16 +1,21 @@
 """One process at a time gives a handler a partition's events; whoever has lost the right commits nothing."""
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
 
 from packages.events.tests.handling.conftest import COUNTER, Counted, Stage, entry, record
+from sherpa.config import DatabaseSettings
+from sherpa.db.engine import Database
+from sherpa.db.errors import DatabaseRefusedError
 from sherpa.db.transaction import Transaction
 from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.event import Received
 from sherpa.events.handling.consumer import Consumer, Outcome, sessions_of
+from sherpa.events.handling.ownership import Ownership
 
 HOLDERS = """
 SELECT pid FROM pg_locks JOIN pg_stat_activity USING (pid)
@@ -23,6 +28,20 @@ async def owner_of(stage: Stage, **changes: Any) -> Consumer:
     consumer = stage.consumer(**changes)
     await stage.drain(consumer)
     return consumer
+
+
+def test_pooler_is_refused(database_settings: DatabaseSettings) -> None:
+    """A pooler's sessions can't hold a right: whoever configures one is told what to do."""
+    pooled = replace(database_settings, statement_cache_size=0)
+
+    with pytest.raises(DatabaseRefusedError, match="PostgreSQL's own address"):
+        Ownership(
+            Database(pooled, application_name="test"),
+            handler="counter",
+            partition=0,
+            lanes=1,
+            longest_call_seconds=1,
+        )
 
 
 async def test_second_consumer_stands_by(stage: Stage) -> None:

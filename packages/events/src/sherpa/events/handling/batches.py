@@ -4,10 +4,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
+from sherpa.db.errors import DatabaseUnavailableError
 from sherpa.db.translation import translated
 from sherpa.events.brokers.broker import Entry
 from sherpa.events.handling.desk import Desk, side_by_side
-from sherpa.events.handling.errors import SessionLostError
+from sherpa.events.handling.errors import NOT_THE_EVENTS, SessionLostError
 from sherpa.events.handling.handler import Kind, OnFailure
 from sherpa.events.handling.intake import Intake, Unreadable, Work
 from sherpa.events.handling.ownership import Lane
@@ -124,6 +125,8 @@ class Batches:
         except SessionLostError:
             self._is_doubtful = True  # one of them may be to blame: which one is seen one by one
             raise
+        except DatabaseUnavailableError:
+            raise
         except Exception as error:
             log.info("batch failed, its events are redone one by one", handler=self._name, exc_info=error)
             return False
@@ -148,7 +151,7 @@ class Batches:
         desk, event = self._desk, work.event
         try:
             await desk.watch(event.id, lambda: desk.effects.apply(lane, event))
-        except SessionLostError:
+        except NOT_THE_EVENTS:
             raise
         except Exception as error:  # noqa: BLE001 - handlers raise what they like
             await desk.fail(lane, work.parked, error, attempts=1)

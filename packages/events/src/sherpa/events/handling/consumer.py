@@ -149,8 +149,10 @@ class Consumer:
     async def leave(self) -> None:
         """Acknowledge what is committed, and let another process have the partition at once."""
         try:
-            with suppress(BrokerError, TimeoutError):
+            with suppress(BrokerError, DatabaseError, TimeoutError):
                 async with asyncio.timeout(_FAREWELL_SECONDS):
+                    if self._ownership.is_held:
+                        await self._retries.settle()
                     await self._acknowledge()
         finally:
             self._token = None

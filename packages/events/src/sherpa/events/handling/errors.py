@@ -1,5 +1,8 @@
 """What may go wrong while a handler runs, beside the handler's own errors."""
 
+from typing import Final
+
+from sherpa.db.errors import DatabaseUnavailableError
 from sherpa.events.errors import EventsError
 
 
@@ -25,3 +28,7 @@ class ProcessDiedError(EventsError):
 
 class SessionLostError(EventsError):
     """The database session ended under the work, and with it the right to do it: begin anew."""
+
+
+NOT_THE_EVENTS: Final = (SessionLostError, DatabaseUnavailableError)
+"""What no event is to blame for: it is begun anew when the database can, and counts as no attempt."""

@@ -13,7 +13,7 @@ from uuid import UUID
 from sherpa.db.translation import translated
 from sherpa.events.event import Received
 from sherpa.events.handling.desk import Desk, side_by_side
-from sherpa.events.handling.errors import ProcessDiedError, SessionLostError
+from sherpa.events.handling.errors import NOT_THE_EVENTS, ProcessDiedError
 from sherpa.events.handling.failures import MOST_DEATHS, Failure
 from sherpa.events.handling.handler import OnFailure
 from sherpa.events.handling.intake import Intake, Unreadable
@@ -116,7 +116,7 @@ class Retries:
             return await desk.watch(
                 event_id, lambda: desk.effects.apply_failed(lane, event, failure, desk.failures)
             )
-        except (SessionLostError, asyncio.CancelledError):
+        except (*NOT_THE_EVENTS, asyncio.CancelledError):
             self._survived.append(event_id)
             raise
         except Exception as error:  # noqa: BLE001 - handlers raise what they like
