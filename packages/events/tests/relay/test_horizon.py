@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from sherpa.events.relay import horizon
@@ -70,7 +70,12 @@ def exact() -> Iterator[None]:
         yield
 
 
+# A backlog that is read in parts, of which the last is older than the bound would be without it.
+BACKLOG = [*[("write", 0)] * 3, ("commit", 0), *[("sample", 0), ("pass", 1)] * 2]
+
+
 @given(st.lists(STEPS, max_size=60))
+@example(BACKLOG)
 def test_a_pass_takes_the_oldest_that_are_visible(steps: list[tuple[str, int]]) -> None:
     """Whatever happens between passes, each takes exactly the oldest rows that are visible and not taken."""
     server, bounds = Server(), Horizon()
