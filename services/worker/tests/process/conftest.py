@@ -11,7 +11,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from http.client import HTTPConnection
 from pathlib import Path
@@ -25,6 +25,8 @@ from sherpa.devstack.embedded.postgres import SUPERUSER, PostgresServer
 from sherpa.devstack.embedded.valkey import ValkeyServer
 
 PATIENCE = 30.0
+PRODUCT = ("-m", "sherpa.worker")
+WORKING = (str(Path(__file__).with_name("working.py")),)
 
 
 class Answer(NamedTuple):
@@ -44,12 +46,12 @@ class Answer(NamedTuple):
 class WorkerProcess:
     """A worker, what it has logged, and ways to ask it."""
 
-    def __init__(self, environment: Mapping[str, str], folder: Path) -> None:
+    def __init__(self, program: Sequence[str], environment: Mapping[str, str], folder: Path) -> None:
         self.port = int(environment["WORKER_PORT"])
         self._log = folder / f"{self.port}.log"
         with self._log.open("a") as log:
             self.process = subprocess.Popen(
-                [sys.executable, "-m", "sherpa.worker"],
+                [sys.executable, *program],
                 env={**os.environ, **environment},
                 stdout=log,
                 stderr=log,
@@ -63,7 +65,8 @@ class WorkerProcess:
 
     def has_logged(self, event: str) -> bool:
         """Tell whether an event is in its log."""
-        return any(json.loads(line)["event"] == event for line in self.text.split("\n")[:-1])
+        lines = [line for line in self.text.split("\n")[:-1] if line.startswith("{")]
+        return any(json.loads(line)["event"] == event for line in lines)
 
     def wait_until(self, condition: Callable[[], bool], what: str) -> Self:
         """Wait for a condition; fail with the log when it does not come true."""
@@ -150,12 +153,18 @@ def start(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Start]:
         request.getfixturevalue(server)  # set up before us, they outlive our processes
     with ExitStack() as processes:
 
-        def start(**variables: str) -> WorkerProcess:
-            worker = WorkerProcess(environment_for(**variables), tmp_path)
+        def start(program: Sequence[str] = PRODUCT, **variables: str) -> WorkerProcess:
+            worker = WorkerProcess(program, environment_for(**variables), tmp_path)
             processes.callback(worker.end)
             return worker
 
         yield start
+
+
+@pytest.fixture
+def working() -> Sequence[str]:
+    """Return the program whose only handler writes a row to `effects` and takes WORK_SECONDS."""
+    return WORKING
 
 
 @pytest.fixture

@@ -18,6 +18,7 @@ from sherpa.worker.answers import Answers
 from sherpa.worker.crew import Crew
 from sherpa.worker.errors import StartupError
 from sherpa.worker.examination import BEHIND, CURRENT, Examiner
+from sherpa.worker.pruner import Pruner
 from sherpa.worker.repetition import Repetition
 from sherpa.worker.sampler import Sampler
 from sherpa.worker.settings import ProcessSettings
@@ -51,7 +52,10 @@ class Work:
         examiner = Examiner(database, broker)
         resources.push_async_callback(examiner.close)
         await _together(
-            self._examine(examiner), self._sample(database, broker), self._relay_and_handle(database, broker)
+            self._examine(examiner),
+            self._sample(database, broker),
+            Pruner(database, self._settings.events).run(),
+            self._relay_and_handle(database, broker),
         )
 
     async def dismiss(self, *, within_seconds: float, hurry: asyncio.Future[None]) -> bool:
