@@ -104,7 +104,13 @@ async def reader_url(
 
 @pytest.mark.parametrize(
     "command",
-    ["dead-letters list", f"dead-letters show {ID}", "replay --since 1h --dry-run", "prune --dry-run"],
+    [
+        "dead-letters list",
+        f"dead-letters show {ID}",
+        "replay --since 1h --dry-run",
+        "prune --dry-run",
+        "status",
+    ],
 )
 async def test_reader_may_look(
     command: str, run: Run, reader_url: str, monkeypatch: pytest.MonkeyPatch

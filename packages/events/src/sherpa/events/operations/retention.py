@@ -8,9 +8,8 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-import asyncpg
-
 from sherpa.config import EventsSettings
+from sherpa.events.locks import Connection
 
 CHUNK: Final = 5_000
 """Rows that are deleted by one statement, in a transaction of its own."""
@@ -80,7 +79,7 @@ class Rows:
         return Rows(self.outbox + other.outbox, self.dedupe + other.dedupe)
 
 
-async def prune_step(connection: asyncpg.Connection, events: EventsSettings, *, limit: int = CHUNK) -> Rows:
+async def prune_step(connection: Connection, events: EventsSettings, *, limit: int = CHUNK) -> Rows:
     """Delete up to `limit` rows of the outbox and as many of each handler's memory; return how many.
 
     When nothing was deleted, nothing is due. Not inside a transaction: each statement commits by itself.
@@ -93,7 +92,7 @@ async def prune_step(connection: asyncpg.Connection, events: EventsSettings, *, 
     return Rows(outbox, dedupe)
 
 
-async def count_due(connection: asyncpg.Connection, events: EventsSettings) -> Rows:
+async def count_due(connection: Connection, events: EventsSettings) -> Rows:
     """Return how many rows have been kept for long enough. Reads all of their indexes: for people."""
     outbox_before, dedupe_before = await _cutoffs(connection, events)
     return Rows(
@@ -102,6 +101,6 @@ async def count_due(connection: asyncpg.Connection, events: EventsSettings) -> R
     )
 
 
-async def _cutoffs(connection: asyncpg.Connection, events: EventsSettings) -> tuple[datetime, datetime]:
+async def _cutoffs(connection: Connection, events: EventsSettings) -> tuple[datetime, datetime]:
     (row,) = await connection.fetch(_CUTOFFS, events.outbox_retention_days, events.dedupe_retention_days)
     return row["outbox"], row["dedupe"]
