@@ -19,13 +19,13 @@ from sherpa.db.engine import Database
 from sherpa.db.migrations.runner import migrate
 from sherpa.devstack import ports
 from sherpa.devstack.embedded.postgres import PostgresServer
-from sherpa.events import wakeup
 from sherpa.events.event import Event, Payload
 from sherpa.events.publishing import publish
 from sherpa.events.wakeup import CHANNEL, Wakeup
 
 LONG = 20.0
 LOGGER = "sherpa.events.wakeup"
+SESSION = "FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'NOTIFY%'"
 
 
 class Ticked(Payload, frozen=True, kw_only=True):
@@ -80,48 +80,37 @@ def settings_of(server: PostgresServer) -> DatabaseSettings:
     return DatabaseSettings(url=url, min_connections=0, max_connections=4, ssl_mode=SslMode.PREFER)
 
 
-async def test_exhausted_pool_delays_the_wakeup_alone(
+async def test_exhausted_pool_delays_no_wakeup(
     database_settings: DatabaseSettings, connection: asyncpg.Connection
 ) -> None:
-    """While others have all connections the wake-up waits for one, and whoever rings does not."""
+    """While others have all connections, and more wait for one, the wake-up is sent."""
     woken = asyncio.Event()
     await connection.add_listener(CHANNEL, lambda *_: woken.set())
     few = replace(database_settings, min_connections=1, max_connections=1)
 
-    async with Database(few, application_name="few") as database:
-        async with database.connection():
-            database.engine.companion(Wakeup).ring()
-            assert not woken.is_set()
+    async with Database(few, application_name="few") as database, database.connection():
+        database.engine.companion(Wakeup).ring()
 
         async with asyncio.timeout(LONG):
             await woken.wait()
     await connection.reset()
 
 
-async def test_exhausted_pool_is_told_once(
-    database_settings: DatabaseSettings,
-    monkeypatch: pytest.MonkeyPatch,
-    caplog: pytest.LogCaptureFixture,
-    capsys: pytest.CaptureFixture[str],
+async def test_lost_session_is_replaced(
+    database_settings: DatabaseSettings, connection: asyncpg.Connection, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Wake-ups that can't be sent are one line, and that they can be sent again is another."""
-    monkeypatch.setattr(wakeup, "PATIENCE_SECONDS", 0.01)
-    caplog.set_level(logging.INFO, LOGGER)
-    few = replace(database_settings, min_connections=1, max_connections=1)
-
-    async with Database(few, application_name="few") as database:
+    """A session that was ended from outside is followed by another, without a word."""
+    async with Database(database_settings, application_name="lost") as database:
         bell = database.engine.companion(Wakeup)
-        async with database.connection():
-            for _ in range(3):
-                bell.ring()
-                await settled()
-        monkeypatch.undo()
-        for _ in range(2):
-            bell.ring()
-            await settled()
+        bell.ring()
+        await settled()
+        ended = await connection.fetchval(f"SELECT pg_terminate_backend(pid, 5000) {SESSION}")
+        bell.ring()
+        await settled()
 
-    lines = capsys.readouterr().out
-    assert (1, 1) == (lines.count("is not woken"), lines.count("is woken again"))
+        another = await connection.fetchval(f"SELECT count(*) {SESSION}")
+    assert (True, 1) == (ended, another)
+    assert "is not woken" not in capsys.readouterr().out
 
 
 async def test_server_that_goes_after_the_commit(
@@ -138,7 +127,9 @@ async def test_server_that_goes_after_the_commit(
             transaction.after_commit(
                 lambda: stop(own_server)
             )  # after publish()'s own: rung, and not sent yet
-        await settled()
+        for _ in range(3):
+            database.engine.companion(Wakeup).ring()
+            await settled()
         own_server.start()
         await database.retry(
             lambda transaction: publish(transaction, Event(aggregate_id=uuid4(), payload=Ticked()))
