@@ -23,6 +23,10 @@ class DatabaseUnavailableError(DatabaseError):
     transient = True
 
 
+class DatabaseExhaustedError(DatabaseUnavailableError):
+    """PostgreSQL can't write or read its files: look whether its disk is full, and into its log."""
+
+
 class DatabaseRefusedError(DatabaseError):
     """PostgreSQL answered and refused the login: trying again will not help, correct the settings."""
 

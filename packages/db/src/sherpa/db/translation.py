@@ -10,6 +10,7 @@ from sherpa.db.errors import (
     ConnectionLostError,
     DatabaseClosedError,
     DatabaseError,
+    DatabaseExhaustedError,
     DatabaseUnavailableError,
     SchemaChangedError,
     TransactionConflictError,
@@ -26,6 +27,9 @@ _BY_STATE: dict[str, type[DatabaseError]] = {
     "53300": DatabaseUnavailableError,  # too many connections
 }
 _CONNECTION_CLASS = "08"
+# The disk is full, or files can't be read or written. Lack of memory is not among them: for that, a statement
+# may be to blame, which fails the same way each time.
+_EXHAUSTED = ("53100", "58")
 _INTEGRITY_CLASS = "23"
 
 # asyncpg reports a lost connection to the next caller as InterfaceError, which also stands for wrong use. A
@@ -74,8 +78,9 @@ def _translate_state(error: asyncpg.PostgresError) -> DatabaseError | None:
         return violation(error)
     if state.startswith(_CONNECTION_CLASS):
         return ConnectionLostError()
-    known = _BY_STATE.get(state)
-    return known() if known else None
+    if known := _BY_STATE.get(state):
+        return known()
+    return DatabaseExhaustedError() if state.startswith(_EXHAUSTED) else None
 
 
 def _translate_interface(message: str) -> DatabaseError | None:
