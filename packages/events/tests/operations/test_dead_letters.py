@@ -4,7 +4,7 @@ import asyncio
 import json
 import os
 import pty
-from uuid import uuid4
+from uuid import UUID, uuid4
 
 import asyncpg
 import pytest
@@ -66,6 +66,26 @@ async def test_show_tells_everything(run: Run, fail: Fail) -> None:
     assert 0 == code
     assert all(fact in out for fact in ('"tier": "annual"', "ValueError: no", "Traceback: here"))
     assert ["Traceback: here"] == [each["traceback"] for each in json.loads(document)]
+
+
+@pytest.mark.parametrize("entry", ["{}", '{"payload": "no JSON"}', '{"id": "7", "what": "else"}'])
+async def test_unreadable_entry_is_shown(entry: str, run: Run, connection: asyncpg.Connection) -> None:
+    """An entry that could not be read is listed and shown as it came, with whatever it lacks left out."""
+    await connection.execute(
+        "INSERT INTO failed_events (event_id, handler_name, entry, status, error)"
+        " VALUES ($1, 'welcome', $2, 'dead', 'its field is missing')",
+        UUID(int=1),
+        entry,
+    )
+
+    (listing, listed, _), (code, shown, _) = (
+        await run("dead-letters", "list"),
+        await run("dead-letters", "show", str(UUID(int=1))),
+    )
+
+    assert (0, 0) == (listing, code)
+    assert "its field is missing" in listed
+    assert all(text in shown for text in json.loads(entry).values())
 
 
 async def test_show_disarms_control_characters(run: Run, fail: Fail) -> None:
