@@ -3,8 +3,9 @@
 import asyncio
 import os
 import signal
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import replace
 
 import psutil
 import pytest
@@ -60,6 +61,38 @@ def kill(server: ValkeyServer) -> None:
     victim.wait(timeout=10)
 
 
+@asynccontextmanager
+async def replies_held_back(target: int) -> AsyncIterator[tuple[int, asyncio.Event]]:
+    """Pass bytes on to a port; yield the port to use, and the event without which no reply comes back."""
+    flowing = asyncio.Event()
+    flowing.set()
+    always = asyncio.Event()
+    always.set()
+    ways: set[asyncio.Task[None]] = set()
+
+    async def pump(reader: asyncio.StreamReader, writer: asyncio.StreamWriter, gate: asyncio.Event) -> None:
+        try:
+            while data := await reader.read(65_536):
+                await gate.wait()
+                writer.write(data)
+        finally:
+            writer.transport.abort()
+
+    async def accept(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", target)
+        ways.add(asyncio.create_task(pump(reader, far_writer, always)))
+        ways.add(asyncio.create_task(pump(far_reader, writer, flowing)))
+
+    listener = await asyncio.start_server(accept, "127.0.0.1", 0)
+    try:
+        yield listener.sockets[0].getsockname()[1], flowing
+    finally:
+        listener.close()
+        for way in ways:
+            way.cancel()
+        await asyncio.gather(*ways, return_exceptions=True)
+
+
 async def group_token(broker: Broker, group: str = "h") -> Token:
     """Make a group, take its role and read it to the end."""
     await broker.ensure_group(0, group)
@@ -67,6 +100,11 @@ async def group_token(broker: Broker, group: str = "h") -> Token:
     while await broker.read(0, group, "c", token, count=1000):
         pass
     return token
+
+
+async def append_one(broker: Broker, partition: int) -> None:
+    """Append an entry, as whoever takes the role now."""
+    await broker.append(partition, await broker.take(partition, "relay"), [{"payload": "1"}])
 
 
 async def append_for_ever(broker: Broker, token: Token, batch: list[dict[str, str]]) -> None:
@@ -84,6 +122,23 @@ async def test_a_late_reply_is_never_a_second_append(broker: Broker, server: Val
     await broker.append(0, token, [{"payload": "3"}])
 
     assert (await broker.state(0)).length in {1, 3}
+
+
+async def test_a_reply_that_is_stalled_on_its_way(
+    server: ValkeyServer, server_settings: RedisSettings, open_broker: Open
+) -> None:
+    """When the append has happened and its reply is held back, the batch is there once, and never again."""
+    async with replies_held_back(server.port) as (port, flowing):
+        broker = open_broker(replace(server_settings, url=server_settings.url.replace(port=port)))
+        token = await broker.take(0, "relay")
+        await broker.append(0, token, [{"payload": "0"}])  # the server knows the script now
+        flowing.clear()
+        with pytest.raises(BrokerUnavailableError):
+            await broker.append(0, token, [{"payload": "1"}, {"payload": "2"}])
+        flowing.set()
+        layout, state = await asyncio.gather(broker.layout(), broker.state(0))
+
+    assert (None, 3) == (layout, state.length)
 
 
 async def test_late_replies_are_not_taken_for_others(broker: Broker, server: ValkeyServer) -> None:
@@ -232,6 +287,33 @@ async def test_forgotten_scripts_are_sent_again(broker: Broker, server: ValkeySe
     await broker.append(0, relay, [{"payload": "2"}])
 
     assert 2 == (await broker.state(0)).length
+
+
+async def test_a_small_pool_serves_everybody_in_turn(
+    server_settings: RedisSettings, open_broker: Open
+) -> None:
+    """More commands at once than the pool has connections wait for each other, and none fails."""
+    broker = open_broker(replace(server_settings, pool_size=1, timeout_seconds=5.0))
+
+    tokens = await asyncio.gather(*(broker.take(0, "relay") for _ in range(50)))
+
+    assert 50 == len(set(tokens))
+
+
+async def test_many_partitions_are_waited_for(server_settings: RedisSettings, open_broker: Open) -> None:
+    """Each partition has a connection to wait on, as many as there may be."""
+    broker = open_broker(replace(server_settings, timeout_seconds=5.0))
+    for partition in range(120):
+        await broker.ensure_group(partition, "h")
+        await broker.read(partition, "h", "c", await broker.take(partition, "h"), count=1)
+    waiting = [asyncio.create_task(broker.wait(number, "h", seconds=LONG_SECONDS)) for number in range(120)]
+    await asyncio.sleep(0.2)
+
+    await asyncio.gather(*(append_one(broker, partition) for partition in range(120)))
+    async with asyncio.timeout(LONG_SECONDS / 2):
+        outcomes = await asyncio.gather(*waiting)
+
+    assert [None] * 120 == outcomes
 
 
 async def test_nobody_there_is_unavailable(open_broker: Open) -> None:
