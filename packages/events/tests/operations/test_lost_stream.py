@@ -15,10 +15,13 @@ from sherpa.db.engine import Database
 from sherpa.db.transaction import Transaction
 from sherpa.events.brokers.broker import Broker
 from sherpa.events.event import Event, Payload, Received
+from sherpa.events.handling import ownership
 from sherpa.events.handling.consumer import Consumer
 from sherpa.events.handling.handler import Handler
 from sherpa.events.metrics import Metrics
+from sherpa.events.operations import deadletters
 from sherpa.events.operations.deadletters import Which, discard, retry
+from sherpa.events.operations.presence import leaders, owners
 from sherpa.events.publishing import publish_all
 from sherpa.events.relay.relay import Relay
 
@@ -165,9 +168,15 @@ async def test_operators_decisions_reach_the_handler(
         await until(story.dead, 1)
         assert [1] == [count async for count in discard(story.connection, Which())]
         await until(story.noted, [1, 2, 3, 12, 13])
+        running = [
+            *await owners(story.connection, [("counter", 0)]),
+            *await leaders(story.connection, [0], 1),
+        ]
         stop.set()
 
     assert 0 == await story.connection.fetchval("SELECT count(*) FROM failed_events")
+    assert [("counter", 0), 0] == running  # status finds them by the locks that they really take
+    assert ownership.CHANNEL == deadletters.CHANNEL
 
 
 async def test_old_events_go_before_those_written_after_the_replay(
