@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import Sequence
 from dataclasses import replace
+from operator import attrgetter
 
 import asyncpg
 import pytest
@@ -23,10 +24,17 @@ from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.metrics import Metrics
 from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.relay import Relay
+from sherpa.events.relay.session import open_session
 
 END_RELAYS = """
 SELECT pg_terminate_backend(pid, 5000) FROM pg_stat_activity
 WHERE application_name LIKE 'sherpa-relay-%' AND datname = current_database()
+"""
+
+ENDLESS = "SELECT repeat('x', 1000) FROM generate_series(1, 1000000)"
+SENDING = """
+SELECT true FROM pg_stat_activity
+WHERE application_name = 'sherpa-relay-0' AND datname = current_database() AND wait_event = 'ClientWrite'
 """
 
 
@@ -182,6 +190,23 @@ async def test_session_dies_with_a_silent_process(
 
     assert Outcome.DATABASE_AWAY is await leader.step()
     await leader.close()
+
+
+async def test_session_dies_while_rows_are_sent(
+    database_settings: DatabaseSettings, connection: asyncpg.Connection
+) -> None:
+    """A session whose process is paused in the midst of a result, which is not idle, ends as well."""
+    session = await open_session(database_settings, "sherpa-relay-0", lambda: None)
+    reading = asyncio.create_task(session.connection.fetch(ENDLESS))
+    await asyncio.sleep(0.1)
+
+    attrgetter("_transport")(session.connection).pause_reading()  # asyncpg has no public way to it
+    await eventually(lambda: connection.fetchval(SENDING))
+    await eventually(lambda: connection.fetchval(f"SELECT NOT EXISTS ({SENDING})"))
+
+    session.connection.terminate()
+    with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
+        await reading
 
 
 async def has_taken(relay: Relay) -> bool:

@@ -100,7 +100,7 @@ async def test_old_transaction_does_not_slow_reading(
 ) -> None:
     """While a transaction stays open, a pass touches as little after 10,000 events as after 1,000."""
     box = Outbox(session.connection, 0, 1)
-    reader = Reader(box)
+    reader = Reader(box, 1_000)
 
     async with held_open(old, writing=writing):
         moved = [await move(connection, box, reader) for _ in range(2)]
@@ -117,7 +117,7 @@ async def test_without_the_bound_it_would_be_slow(
 ) -> None:
     """The same pass from the beginning touches every event since: what the test above measures is real."""
     box = Outbox(session.connection, 0, 1)
-    reader = Reader(box)
+    reader = Reader(box, 1_000)
 
     async with held_open(old, writing=False):
         for _ in range(20):
@@ -144,7 +144,7 @@ async def test_plan_was_never_analysed(session: Session, connection: asyncpg.Con
     """On a table that was never analysed, a backlog is read in the index's order, not sorted as a whole."""
     await connection.execute(WRITE, 5_000)
 
-    plan = await explain(session, Reader(Outbox(session.connection, 0, 1)))
+    plan = await explain(session, Reader(Outbox(session.connection, 0, 1), 1_000))
 
     assert nodes(plan) <= {
         "Limit",
@@ -155,3 +155,24 @@ async def test_plan_was_never_analysed(session: Session, connection: asyncpg.Con
         "Result",
     } | {"ProjectSet", "Function Scan"}
     assert blocks(plan) < 700
+
+
+async def test_large_payloads_make_small_batches(
+    session: Session, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A batch is bounded in bytes, too: first by the largest payload there may be, then by those it met."""
+    monkeypatch.setattr(reading, "BATCH_BYTES", 10_000)
+    for size, count in ((10, 100), (2_500, 500)):
+        await connection.execute(WRITE.replace("'{}'", f"to_jsonb(repeat('x', {size}))"), count)
+    box = Outbox(session.connection, 0, 1)
+    reader = Reader(box, 1_000)
+
+    sizes = []
+    while (batch := await reader.read([], BATCH)).entries:
+        await box.mark(batch.ids)
+        sizes.append(len(batch.entries))
+
+    first, second, *rest = sizes
+    assert (10, BATCH) == (first, second)  # nine tenths of the second one are larger than those before
+    assert 90 == sum(rest)
+    assert max(rest) <= 4

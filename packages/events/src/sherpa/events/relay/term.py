@@ -43,7 +43,7 @@ class Term:
         self._token = _NO_TOKEN
         self._capacity = Capacity(broker, partition, settings)
         outbox = Outbox(session.connection, partition, settings.partitions)
-        self._reader = Reader(outbox)
+        self._reader = Reader(outbox, settings.payload_bytes)
         self._publication = Publication(session, outbox, self._reader, self._append)
 
     async def step(self) -> Outcome:
