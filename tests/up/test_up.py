@@ -38,6 +38,7 @@ def test_a_day_with_the_stack(checkout: Checkout) -> None:
     assert running["well"] is True
     assert running["migrations"] == {"applied": KNOWN, "pending": []}
     assert get(running["services"]["api"]["url"], "/health/ready") == 200
+    assert get(running["services"]["worker"]["url"], "/health/ready") == 200
     assert stat.S_IMODE((checkout.root / ".env").stat().st_mode) == 0o600
 
     second = checkout.up()
@@ -55,6 +56,7 @@ def test_a_day_with_the_stack(checkout: Checkout) -> None:
     assert "42" in checkout.query("SELECT answer FROM kept")
     assert "42" in checkout.inv("redis-cli", "--command", "get kept").stdout
     assert checkout.pids()["api"] is None
+    assert checkout.pids()["worker"] is None
 
     assert checkout.inv("down", "--volumes").returncode == 0
     checkout.up("--no-api")
@@ -229,6 +231,20 @@ def test_any_folder_below_will_do(checkout: Checkout) -> None:
     listed = _run_in(below, checkout, "migrations")
 
     assert (0, True) == (listed.returncode, f"{len(KNOWN)} applied, 0 pending" in listed.stdout)
+
+
+def test_the_worker_may_be_left_out(checkout: Checkout) -> None:
+    """`--no-worker` runs the API alone; the next `up` adds the worker, whose log can be read."""
+    checkout.up("--no-worker")
+    without = checkout.pids()
+
+    said = checkout.up()
+
+    after = checkout.pids()
+    assert (True, None) == (without["api"] is not None, without["worker"])
+    assert (True, True) == (after["api"] == without["api"], after["worker"] is not None)
+    assert "worker ready" in said
+    assert "listening" in checkout.inv("logs", "worker").stdout
 
 
 def test_reader_may_stop_reading(checkout: Checkout) -> None:
