@@ -106,11 +106,9 @@ async def fill_valkey(stand: Stand) -> None:
 
 
 async def flush_valkey(stand: Stand) -> None:
-    """Delete all of Valkey's data, and replay what had been published."""
-    since = await stand.now()
-    await asyncio.sleep(0.3)
+    """Delete all of Valkey's data, and replay all that a handler may not have had."""
     await stand.redis("FLUSHALL")
-    await stand.replay(since)
+    await stand.operate("replay", "--since", "2m")
 
 
 async def cut_connections(stand: Stand) -> None:
@@ -214,7 +212,8 @@ WORKERS = (
     Fault("a worker paused and resumed", pause_worker),
     Fault("workers rolled", roll_workers, START_SECONDS),
 )
-ALL = (*POSTGRES, *VALKEY, FLUSHED, *NETWORK, *WORKERS)
+# Without the flush, which has a story of its own: what was lost comes after what followed it, out of order.
+ALL = (*POSTGRES, *VALKEY, *NETWORK, *WORKERS)
 
 
 async def _bounce(victim: Victim, ending: Awaitable[None]) -> None:

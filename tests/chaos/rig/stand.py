@@ -39,7 +39,6 @@ FILL = """
     )
     SELECT count(*) FROM filled
 """
-NOW = """SELECT to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')"""
 
 
 @dataclass
@@ -122,14 +121,6 @@ class Stand:
     async def _streams(self) -> list[str]:
         names = [key.decode() for key in sorted(await self.redis("KEYS", "sherpa:events:*"))]
         return [name for name in names if await self.redis("TYPE", name) == b"stream"]
-
-    async def now(self) -> str:
-        """Return the database's time, as commands take it."""
-        return str((await self.ledger.ask(NOW))[0])
-
-    async def replay(self, since: str) -> None:
-        """Publish again what was published since then."""
-        await self.operate("replay", "--since", since)
 
     async def operate(self, *words: str) -> None:
         """Run an operator's command, `python -m sherpa.events …`, which must end well."""
