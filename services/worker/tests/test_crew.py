@@ -41,7 +41,7 @@ class Stage:
         self.posts: dict[Seat, list[Worked]] = {}
         self.broken: set[str] = set()
         self.stubborn = stubborn
-        self.crew = Crew(Roster(settings, roles, partitions=1), self.appoint)
+        self.crew = Crew(Roster(settings, roles, partitions=1), self.appoint, partitions=1)
 
     def appoint(self, seat: Seat) -> Worked:
         """Make a post and remember it."""
@@ -72,6 +72,15 @@ async def test_a_crew_that_is_alone_takes_every_seat(alone: Stage) -> None:
 
     assert {Seat("relay", 0), Seat("handler/a", 0)} == alone.crew.seats
     assert [1, 1] == [len(posts) for posts in alone.posts.values()]
+
+
+async def test_old_streams_are_handled_and_not_written_to(alone: Stage) -> None:
+    """A partition that only an earlier division had goes to the handlers, and no relay is made for it."""
+    alone.crew.leftovers = frozenset({3})
+
+    await alone.crew.step()
+
+    assert {Seat("relay", 0), Seat("handler/a", 0), Seat("handler/a", 3)} == alone.crew.seats
 
 
 async def test_a_second_crew_gets_its_share(alone: Stage, database_settings: DatabaseSettings) -> None:

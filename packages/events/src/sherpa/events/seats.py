@@ -33,6 +33,8 @@ WHERE locktype = 'advisory' AND classid = $1 AND objsubid = 2 AND mode = 'ShareL
 GROUP BY objid
 """
 
+RELAY = "relay"
+
 type Place = tuple[int, int]
 """A role's number and a partition."""
 

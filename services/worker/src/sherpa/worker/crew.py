@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from sherpa.events.seats import Roster, Seat
+from sherpa.events.seats import RELAY, Roster, Seat
 from sherpa.telemetry.logging import get_logger
 
 REST_SECONDS = 5.0
@@ -34,12 +34,12 @@ class _Duty:
 class Crew:
     """The posts of one worker. `appoint` makes the post of a seat."""
 
-    def __init__(self, roster: Roster, appoint: Callable[[Seat], Post]) -> None:
-        self._roster, self._appoint = roster, appoint
+    def __init__(self, roster: Roster, appoint: Callable[[Seat], Post], *, partitions: int) -> None:
+        self._roster, self._appoint, self._partitions = roster, appoint, partitions
         self._duties: dict[Seat, _Duty] = {}
         self._resting: dict[Seat, float] = {}
         self.leftovers: frozenset[int] = frozenset()
-        """Partitions that have streams although the layout of now has none of that number."""
+        """Streams of an earlier division into more partitions: handled to their end, not written to."""
 
     @property
     def seats(self) -> frozenset[Seat]:
@@ -48,7 +48,7 @@ class Crew:
 
     async def step(self) -> None:
         """Look who should sit where, and begin and end posts accordingly. Raises what `Roster.look` does."""
-        wanted = await self._roster.look()
+        wanted = self._with_leftovers(await self._roster.look())
         self._forget_ended()
         for seat in wanted - self.seats:
             if self._resting.get(seat, 0) <= time.monotonic():
@@ -75,6 +75,15 @@ class Crew:
         if tasks := {duty.task for duty in self._duties.values()}:
             await asyncio.wait(tasks, timeout=within_seconds)
         self._forget_ended()
+
+    def _with_leftovers(self, seats: frozenset[Seat]) -> frozenset[Seat]:
+        """Add the old partitions that go with a handler's seat: every worker counts them in the same way."""
+        return seats | {
+            Seat(seat.role, old)
+            for seat in seats
+            for old in self.leftovers
+            if seat.role != RELAY and old % self._partitions == seat.partition
+        }
 
     def _begin(self, seat: Seat) -> None:
         stop = asyncio.Event()

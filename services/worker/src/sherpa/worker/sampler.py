@@ -17,13 +17,17 @@ class Sampler:
         self._database, self._broker, self._metrics = database, broker, metrics
         self._partitions = partitions
 
-    async def sample(self) -> None:
-        """Set every gauge. Raises what PostgreSQL or the broker raise: then the others stay as they were."""
+    async def sample(self) -> frozenset[int]:
+        """Set every gauge, and return which partitions have streams.
+
+        Raises what PostgreSQL or the broker raise: then the others stay as they were.
+        """
         self._sample_pool()
         async with self._database.connection() as connection:
             self._set_outbox(await read_figures(connection))
-        await self._sample_broker()
+        existing = await self._sample_broker()
         self._metrics.sampled_at.set(time.time())
+        return existing
 
     def _sample_pool(self) -> None:
         stats = self._database.pool_stats()
@@ -40,13 +44,13 @@ class Sampler:
         for (handler, status), number in figures.failed.items():
             metrics.failed.labels(handler, status).set(number)
 
-    async def _sample_broker(self) -> None:
+    async def _sample_broker(self) -> frozenset[int]:
         metrics = self._metrics
         metrics.broker_memory_share.set(await self._broker.memory_share() or 0)
-        existing = await self._broker.partitions()
+        existing = frozenset(await self._broker.partitions())
         for gauge in (metrics.group_lag, metrics.group_pending, metrics.stream_length, metrics.stream_memory):
             gauge.clear()
-        for partition in sorted({*existing, *range(self._partitions)}):
+        for partition in sorted(existing.union(range(self._partitions))):
             state = await self._broker.state(partition)
             label = str(partition)
             metrics.stream_length.labels(label).set(state.length)
@@ -54,6 +58,7 @@ class Sampler:
             for group in state.groups:
                 _set(metrics.group_pending, group.name, label, group.pending)
                 _set(metrics.group_lag, group.name, label, group.lag)
+        return existing
 
 
 def _set(gauge: Gauge, group: str, partition: str, value: int | None) -> None:

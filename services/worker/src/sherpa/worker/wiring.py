@@ -15,12 +15,11 @@ from sherpa.events.handling.consumer import Consumer, sessions_of
 from sherpa.events.handling.handler import Handler
 from sherpa.events.metrics import Metrics
 from sherpa.events.relay.relay import Relay
-from sherpa.events.seats import Seat
+from sherpa.events.seats import RELAY, Seat
 from sherpa.worker.crew import Post
 from sherpa.worker.errors import WrongSettingsError
 from sherpa.worker.settings import ProcessSettings
 
-RELAY_ROLE = "relay"
 HANDLER_ROLE = "handler/"
 # For probes, samples and publishing's wake-ups, beside the sessions of the handlers.
 SPARE_CONNECTIONS = 6
@@ -39,7 +38,7 @@ class Plan:
     @property
     def roles(self) -> tuple[str, ...]:
         """The roles that this worker can play."""
-        relay = (RELAY_ROLE,) if self.relay else ()
+        relay = (RELAY,) if self.relay else ()
         return (*relay, *(f"{HANDLER_ROLE}{handler.name}" for handler in self.handlers))
 
     def sized(self, settings: DatabaseSettings) -> DatabaseSettings:
@@ -91,7 +90,7 @@ class Appointments:
 
     def __call__(self, seat: Seat) -> Post:
         """Return a new post for the seat."""
-        if seat.role == RELAY_ROLE:
+        if seat.role == RELAY:
             return Relay(
                 self._database_settings,
                 self._broker,

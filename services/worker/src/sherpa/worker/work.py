@@ -42,6 +42,7 @@ class Work:
         self._settings, self._plan, self._vitals = settings, plan, vitals
         self._metrics = Metrics()
         self._crew: Crew | None = None
+        self._leftovers: frozenset[int] = frozenset()
         self.answers = Answers(vitals, self._metrics.registry)
 
     async def run(self, resources: AsyncExitStack) -> None:
@@ -90,7 +91,8 @@ class Work:
         sampler = Sampler(database, broker, self._metrics, partitions=self._plan.partitions)
         repetition = Repetition("sampling for metrics")
         while True:
-            await repetition.attempt(sampler.sample)
+            existing = await repetition.attempt(sampler.sample)
+            self._leftovers = (existing or self._leftovers).difference(range(self._plan.partitions))
             await asyncio.sleep(SAMPLE_SECONDS)
 
     async def _relay_and_handle(self, database: Database, broker: Broker) -> None:
@@ -98,10 +100,13 @@ class Work:
         await self._examine_broker(broker)
         roster = Roster(self._settings.database, self._plan.roles, partitions=self._plan.partitions)
         self._crew = crew = Crew(
-            roster, Appointments(self._settings, self._plan, database, broker, self._metrics)
+            roster,
+            Appointments(self._settings, self._plan, database, broker, self._metrics),
+            partitions=self._plan.partitions,
         )
         repetition = Repetition("sharing the seats")
         while True:
+            crew.leftovers = self._leftovers
             await repetition.attempt(crew.step)
             self._metrics.workers.set(roster.workers)
             await asyncio.sleep(LOOK_SECONDS)
