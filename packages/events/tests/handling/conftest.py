@@ -95,14 +95,16 @@ class Stage:
         handler: Handler = COUNTER,
         *,
         handle: Callable[..., Awaitable[None]] | None = None,
+        partition: int = 0,
+        partitions: int = 1,
         **changes: Any,
     ) -> Consumer:
-        """Return a consumer of partition 0 for the handler, changed so."""
+        """Return a consumer for the handler, changed so."""
         changes |= {"handle": handle} if handle else {}
         consumer = Consumer(
             replace(handler, **changes),
-            0,
-            partitions=1,
+            partition,
+            partitions=partitions,
             database=self.database,
             broker=self.broker,
             metrics=self.metrics,

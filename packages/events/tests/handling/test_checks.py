@@ -7,6 +7,7 @@ from typing import Any, ClassVar
 import pytest
 
 from packages.events.tests.handling.conftest import COUNTER, Counted
+from sherpa.events.event import Payload
 from sherpa.events.handling.backoff import longest_retries, longest_wait, next_wait
 from sherpa.events.handling.checks import check_handlers
 from sherpa.events.handling.errors import InvalidHandlersError
@@ -23,6 +24,16 @@ class CountedNew(Counted, frozen=True, kw_only=True):
     schema_version: ClassVar[int] = 2
 
 
+class Nameless(Payload, frozen=True, kw_only=True):
+    """A payload that forgot its type."""
+
+
+class LongNamed(Counted, frozen=True, kw_only=True):
+    """A type that no column can hold."""
+
+    event_type: ClassVar[str] = "t" * 101
+
+
 @pytest.mark.parametrize(
     ("changes", "says"),
     [
@@ -32,6 +43,8 @@ class CountedNew(Counted, frozen=True, kw_only=True):
         ({"name": "n\n"}, "printable"),
         ({"takes": ()}, "takes no event"),
         ({"takes": (Counted, CountedAgain)}, "version 1 of 'thing.counted' as 2 classes"),
+        ({"takes": (Nameless,)}, "Nameless.event_type is '': it must be 1 to 100"),
+        ({"takes": (LongNamed,)}, "LongNamed.event_type is 'ttt"),
         ({"attempts": 0}, "attempts is 0: it must be 1 to 100"),
         ({"batch_size": 0}, "batch_size is 0"),
         ({"batch_size": 10_001}, "batch_size is 10001"),

@@ -13,6 +13,7 @@ from uuid import uuid4
 import asyncpg
 import psutil
 import pytest
+from redis.asyncio import Redis
 
 from packages.events.tests.handling.conftest import MAKE_EFFECTS, Counted, Stage, entry, record
 from sherpa.config import DatabaseSettings, RedisSettings, Secret, ServiceUrl, SslMode
@@ -25,6 +26,7 @@ from sherpa.devstack.embedded.postgres import SUPERUSER, PostgresServer
 from sherpa.devstack.embedded.valkey import ValkeyServer
 from sherpa.devstack.harness import place as places
 from sherpa.events.brokers.connect import connect
+from sherpa.events.errors import BrokerFullError
 from sherpa.events.event import Received
 
 WITHIN_SECONDS = 60.0
@@ -161,3 +163,18 @@ async def test_consumer_goes_on_after(servers: Servers, hurt_stage: Stage, fault
     assert list(range(400)) == await hurt_stage.effects()
     assert ([], 0) == (await hurt_stage.failed("status"), await hurt_stage.pending())
     await hurt_stage.connection.close()
+
+
+async def test_full_broker_is_worked_off(servers: Servers, hurt_stage: Stage) -> None:
+    """A consumer that starts where Redis has no room left works off what fills it."""
+    await hurt_stage.append(*(entry(number) for number in range(200)))
+    await hurt_stage.broker.ensure_group(0, "counter")
+    async with Redis(port=servers.valkey.port) as redis:
+        await redis.config_set("maxmemory", "1mb")
+
+    await hurt_stage.drain(hurt_stage.consumer())
+
+    with pytest.raises(BrokerFullError):
+        await hurt_stage.append(entry(200))
+    assert 0 == await hurt_stage.pending()
+    await hurt_stage.consumers[0].leave()

@@ -60,6 +60,12 @@ def _declaration_faults(handler: Handler) -> Iterator[str]:
         yield f"its name must be 1 to {NAME_LENGTH} printable letters without blanks around them."
     if not handler.takes:
         yield "it takes no event: name the payload classes in takes."
+    for payload in handler.takes:
+        event_type = getattr(payload, "event_type", "")
+        if not 0 < len(event_type) <= NAME_LENGTH:
+            name = payload.__name__
+            yield f"{name}.event_type is {event_type!r}: it must be 1 to {NAME_LENGTH} characters."
+            return
     versions = Counter((payload.event_type, payload.schema_version) for payload in handler.takes)
     for (event_type, version), times in versions.items():
         if times > 1:

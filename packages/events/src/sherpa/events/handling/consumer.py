@@ -101,6 +101,7 @@ class Consumer:
         self._stop = asyncio.Event()
         self._noticed = asyncio.Event()
         self._token: Token | None = None
+        self._has_group = True  # until the broker says otherwise
         self._claimed: str | None = _BEGINNING  # up to where what others left is taken over; None: all of it
         self._facts = {"handler": handler.name, "partition": partition}
         self._pace = Pace(self._facts)
@@ -182,12 +183,17 @@ class Consumer:
         """Do what needs the broker."""
         try:
             await self._acknowledge()
-            if self._token is None:
+            if self._token is None or not self._has_group:
                 return await self._join()
             if self._claimed is not None:
                 return await self._take_over_pending(self._token, self._claimed)
             return await self._work_off(self._token)
-        except (FencedError, NoGroupError) as error:
+        except NoGroupError:
+            # Asked for only now: where memory is full the broker refuses, even if the group is there.
+            self._has_group = False
+            self._claimed = _BEGINNING
+            return Outcome.JOINED
+        except FencedError as error:
             self._token = None
             self._trouble = error
             await self._ownership.beat()  # the partition is ours as long as our sessions live, and only then
@@ -198,11 +204,13 @@ class Consumer:
             return Outcome.BROKER_AWAY
 
     async def _join(self) -> Outcome:
-        name = self.handler.name
-        if await self._broker.ensure_group(self.partition, name):
-            log.info("group made at the stream's beginning", **self._facts)
-        self._token = await self._broker.take(self.partition, name)
-        self._claimed = _BEGINNING
+        if not self._has_group:
+            if await self._broker.ensure_group(self.partition, self.handler.name):
+                log.info("group made at the stream's beginning", **self._facts)
+            self._has_group = True
+        if self._token is None:
+            self._token = await self._broker.take(self.partition, self.handler.name)
+            self._claimed = _BEGINNING
         return Outcome.JOINED
 
     async def _take_over_pending(self, token: Token, after: str) -> Outcome:
