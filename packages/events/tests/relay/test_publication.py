@@ -197,3 +197,23 @@ async def test_measures_count_what_is_published(make_relay: MakeRelay, writer: W
     assert 1 == value("relay_term")
     await relay.close()
     assert 0 == value("relay_leader") == value("relay_listening") == value("relay_term")
+
+
+async def test_impossible_times_stop_nothing(
+    make_relay: MakeRelay, stream: Stream, connection: asyncpg.Connection
+) -> None:
+    """Events with a time that no clock shows, written by hand, are published like others."""
+    moments = ["-infinity", "0044-03-15 12:00+00 BC", "2026-01-01+00", "10000-01-01+00", "infinity"]
+    for number, moment in enumerate(moments):
+        await connection.execute(
+            "INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload, created_at) VALUES"
+            " ('test', gen_random_uuid(), 'test.counted', jsonb_build_object('number', $1::int),"
+            " $2::text::timestamptz)",
+            number,
+            moment,
+        )
+
+    await catch_up(make_relay(batch_size=1))
+
+    assert [0, 1, 2, 3, 4] == await stream.numbers()
+    assert 5 == await marked(connection)

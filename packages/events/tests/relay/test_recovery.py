@@ -28,7 +28,9 @@ from sherpa.devstack.embedded.postgres import SUPERUSER, PostgresServer
 from sherpa.devstack.embedded.valkey import ValkeyServer
 from sherpa.devstack.harness import place as places
 from sherpa.events.brokers.connect import connect
+from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.metrics import Metrics
+from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.relay import Relay
 
 LOGGED = {"appendonly": "yes", "appendfsync": "always", "save": ""}
@@ -255,3 +257,16 @@ async def fails(scene: Scene, *, times: int = 1) -> bool:
 async def is_paused(scene: Scene) -> bool:
     """Tell whether the relay pauses."""
     return scene.measure("relay_paused") == 1
+
+
+@pytest.mark.parametrize("failures", [1, 10, 100_000])
+def test_rest_is_short_after_any_number_of_failures(
+    failures: int, database_settings: DatabaseSettings
+) -> None:
+    """However long a server is away, the relay looks for it at least every 2 s."""
+    relay = Relay(database_settings, MemoryBroker(), settings=EventsSettings())
+    relay._failures = failures
+
+    _, seconds = relay._choose_rest(Outcome.BROKER_AWAY, asyncio.Event())
+
+    assert 0 <= seconds <= 2

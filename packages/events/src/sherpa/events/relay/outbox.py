@@ -9,7 +9,7 @@ import asyncpg
 
 from sherpa.events.entry import COLUMNS, fields_of
 from sherpa.events.partitions import partition_of
-from sherpa.events.relay.horizon import Bounds, Sample
+from sherpa.events.relay.horizon import BEGINNING, Bounds, Sample
 
 # The bound is computed by the statement itself, in the same snapshot that decides what is visible. NOT IN is
 # right here: as a hashed subplan it is nearly free, where `<> ALL(array)` compares each row with each id.
@@ -51,10 +51,18 @@ class Batch:
     @property
     def reached(self) -> datetime | None:
         """When the last event was created; None where there may be no more."""
-        return datetime.fromisoformat(self.entries[-1]["occurred_at"]) if self.is_full else None
+        return created_at(self.entries[-1]) if self.is_full else None
 
 
 NOTHING: Final = Batch()
+
+
+def created_at(entry: Mapping[str, str]) -> datetime:
+    """Return when an event was created: the beginning where somebody wrote a time that Python has not."""
+    try:
+        return datetime.fromisoformat(entry["occurred_at"])
+    except (KeyError, ValueError):  # infinity, the year 10000: nothing that the relay may stop at
+        return BEGINNING
 
 
 class Outbox:

@@ -175,7 +175,8 @@ class Relay:
             case Outcome.IDLE:
                 return self._woken, self._settings.poll_seconds
             case Outcome.BROKER_AWAY | Outcome.DATABASE_AWAY:
-                longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2.0**self._failures)
+                # After a thousand failures the power would be no number any more.
+                longest = min(_LONGEST_BACKOFF, _FIRST_BACKOFF * 2 ** min(self._failures, 10))
                 return stop, random.uniform(0, longest)  # noqa: S311 - jitter, not a secret
             case _:
                 return stop, STANDBY_SECONDS

@@ -49,11 +49,6 @@ class Session:
         self._on_wake = on_wake
         connection.add_termination_listener(lambda _: on_wake())
 
-    @property
-    def is_alive(self) -> bool:
-        """Whether the server has not ended it, as far as is known here."""
-        return not self.connection.is_closed()
-
     async def listen(self, on_replay: Callable[[], None]) -> None:
         """Let notifications wake the relay from now on; `on_replay` is called first for that of a replay."""
 

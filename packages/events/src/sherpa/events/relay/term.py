@@ -5,7 +5,6 @@ under way somewhere can't arrive after those that follow.
 """
 
 from collections.abc import Sequence
-from datetime import datetime
 from typing import Final
 
 from sherpa.config import EventsSettings
@@ -14,7 +13,7 @@ from sherpa.events.errors import BrokerError, BrokerFullError, FencedError
 from sherpa.events.metrics import RelayMetrics
 from sherpa.events.relay import layout
 from sherpa.events.relay.capacity import Capacity
-from sherpa.events.relay.outbox import Batch, Outbox
+from sherpa.events.relay.outbox import Batch, Outbox, created_at
 from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.publication import Publication
 from sherpa.events.relay.reading import Reader
@@ -74,10 +73,6 @@ class Term:
         """Read the outbox from its beginning next time: events wait there that had been published."""
         self._reader.restart()
 
-    def read_all(self) -> None:
-        """Read from the beginning next time: older events than those that were read wait again."""
-        self._reader.restart()
-
     async def settle(self) -> None:
         """Mark what is confirmed."""
         await self._publication.settle()
@@ -112,5 +107,5 @@ class Term:
         self._metrics.batch_size.observe(count)
         now = self._reader.server_time()
         self._metrics.publish_latency.observe(
-            [(now - datetime.fromisoformat(entry["occurred_at"])).total_seconds() for entry in batch.entries]
+            [(now - created_at(entry)).total_seconds() for entry in batch.entries]
         )
