@@ -56,7 +56,7 @@ class Floor:
     name = "floor: asyncpg + redis-py"
     streams: Sequence[str] = ("bench:floor",)
     handles_streams = True
-    jobs: Mapping[str, int] = {RELAY: 40_000, EACH: 6_000, BATCH: 15_000, SET: 40_000}
+    jobs: Mapping[str, int] = {RELAY: 60_000, EACH: 6_000, BATCH: 15_000, SET: 40_000}
 
     async def prepare(self, place: Place) -> None:
         """Make the tables."""

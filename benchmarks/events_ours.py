@@ -57,7 +57,7 @@ class Ours:
     name = "sherpa.events"
     streams: Sequence[str] = ("sherpa:events:0", "sherpa:events:1")
     handles_streams = True
-    jobs: Mapping[str, int] = {RELAY: 40_000, TWO_RELAYS: 60_000, EACH: 6_000, BATCH: 15_000, SET: 40_000}
+    jobs: Mapping[str, int] = {RELAY: 100_000, TWO_RELAYS: 100_000, EACH: 6_000, BATCH: 15_000, SET: 40_000}
 
     async def prepare(self, place: Place) -> None:
         """Run the real migrations."""
