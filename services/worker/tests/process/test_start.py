@@ -20,6 +20,7 @@ def test_it_starts_and_says_so(start: Any, addresses: Any) -> None:
         worker.ask(path).status for path in ("/health/live", "/health/startup", "/metrics")
     ]
     worker.wait_until_metric('sherpa_events_relay_leader{partition="0"} 1.0')
+    worker.wait_until_metric('sherpa_events_seats{role="handler/welcome-email"} 1.0')
 
 
 @pytest.mark.parametrize(

@@ -22,7 +22,7 @@ from sherpa.worker.errors import StartupError
 
 CLIENT_SECONDS = 5.0
 MOST_CLIENTS = 32
-_LOOK_SECONDS = 0.5
+_LOOK_SECONDS = 0.2
 
 _log = get_logger(__name__)
 
@@ -110,7 +110,7 @@ class Listener(ThreadingMixIn, TCPServer):
         super().shutdown_request(request)
 
     def service_actions(self) -> None:
-        """Cut those off whose time is up; called every half second."""
+        """Cut those off whose time is up; called every 0.2 s."""
         latest = time.monotonic() - CLIENT_SECONDS
         with self._watch:
             late = [client for client, began in self._began.items() if began < latest]

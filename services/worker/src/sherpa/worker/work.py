@@ -1,6 +1,7 @@
 """What the worker does between its start and its end: open, check, share the seats, look how things are."""
 
 import asyncio
+from collections import Counter
 from collections.abc import Coroutine, Sequence
 from contextlib import AsyncExitStack
 
@@ -109,6 +110,9 @@ class Work:
             crew.leftovers = self._leftovers
             await repetition.attempt(crew.step)
             self._metrics.workers.set(roster.workers)
+            held = Counter(seat.role for seat in crew.seats)
+            for role in self._plan.roles:
+                self._metrics.seats.labels(role).set(held[role])
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _await_schema(self) -> None:
