@@ -24,7 +24,7 @@ async def test_full_disk_is_no_attempt(stage: Stage, kind: Kind, state: str) -> 
     consumer = stage.consumer(handle=handle, kind=kind, attempts=1)
     await stage.append(entry(1))
 
-    outcomes = [await consumer.step() for _ in range(4)]
+    outcomes = [await consumer.step() for _ in range(10)]
     failed = await stage.failed("status")
     is_full = False
     await stage.drain(consumer)

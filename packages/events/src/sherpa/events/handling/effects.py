@@ -12,7 +12,7 @@ from typing import Any, Final, cast
 from uuid import UUID
 
 from sherpa.db.engine import Database
-from sherpa.db.errors import CommitOutcomeUnknownError
+from sherpa.db.errors import CommitOutcomeUnknownError, DatabaseExhaustedError
 from sherpa.db.retry import is_transient
 from sherpa.db.transaction import Transaction
 from sherpa.events.event import Received
@@ -59,7 +59,7 @@ class Effects:
     async def apply(self, lane: Lane, event: Received[Any]) -> None:
         """Do what the event asks for, unless it is done.
 
-        Raises the handler's error, or SessionLostError; nothing is done then.
+        Raises the handler's error, SessionLostError or DatabaseExhaustedError; nothing is done then.
         """
 
         async def once() -> None:
@@ -192,6 +192,8 @@ async def _insist[T](lane: Lane, work: Callable[[], Awaitable[T]]) -> T:
     while True:
         try:
             return await work()
+        except DatabaseExhaustedError:
+            raise  # the whole server can't write: nothing else will do better, and no event is to blame
         except CommitOutcomeUnknownError as error:
             raise SessionLostError from error  # done or not: the memory of it tells, in the next session
         except Exception as error:
