@@ -9,6 +9,7 @@ not recovered from in time, or where something had to be started by hand.
 import argparse
 import asyncio
 import random
+import shutil
 import sys
 import tempfile
 import time
@@ -78,15 +79,21 @@ def main() -> int:
         f"{options.partitions} partitions, {options.rate:g} transactions/s, seed {seed}",
     )
     session = Session.new(place.choose())
-    with session.join(), tempfile.TemporaryDirectory(prefix="soak-") as folder:
+    folder = Path(tempfile.mkdtemp(prefix="soak-"))
+    with session.join():
         try:
             prepared = asyncio.run(prepare(session, TABLES))
-            asyncio.run(soak(options, prepared, Path(folder), report))
+            asyncio.run(soak(options, prepared, folder, report))
         except Exception as error:  # noqa: BLE001 - whatever it is, it belongs into the report
             report.failure = f"{type(error).__name__}: {error}"
     leftovers.end(session)
+    is_good = report.verdict == Verdict() and not report.failure
+    if is_good:
+        shutil.rmtree(folder)
+    else:
+        report.logs = str(folder)
     sys.stdout.write(report.write())
-    return 0 if report.verdict == Verdict() and not report.failure else 1
+    return 0 if is_good else 1
 
 
 if __name__ == "__main__":

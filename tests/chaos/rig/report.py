@@ -64,6 +64,7 @@ class Report:
     tally: Tally | None = None
     verdict: Verdict | None = None
     failure: str = ""
+    logs: str = ""
     _began: float = field(default_factory=time.monotonic)
 
     @property
@@ -88,6 +89,8 @@ class Report:
         yield from self._sizes()
         if self.failure:
             yield f"\n## Failure\n\n{self.failure}"
+        if self.logs:
+            yield f"\nThe logs of all processes: {self.logs}"
         yield ""
 
     def _result(self) -> str:
