@@ -150,6 +150,25 @@ async def test_event_of_a_clock_set_back_is_found_in_time(
     assert [0, 1, 2, 3] == await stream.numbers()
 
 
+async def test_event_older_than_its_transaction_is_found(
+    relay: Relay, session: Session, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A transaction looks at the clock before it has its number: such an event is not overlooked."""
+    monkeypatch.setattr(reading, "SAMPLE_SECONDS", 0.0)
+    monkeypatch.setattr(reading, "FULL_PASS_SECONDS", 3600.0)
+    writer = await session()
+    for number in range(3):
+        await write(writer, number, uuid4())
+        await catch_up(relay)
+    await writer.execute(
+        WRITE.replace("clock_timestamp()", "clock_timestamp() - interval '0.9 seconds'"), uuid4(), 3
+    )
+
+    await catch_up(relay)
+
+    assert [0, 1, 2, 3] == await stream.numbers()
+
+
 @pytest.mark.usefixtures("bounded")
 async def test_replayed_events_are_published_at_once(relay: Relay, session: Session, stream: Stream) -> None:
     """Events that wait again, though younger ones are published, are found when the replay tells of them."""
