@@ -14,6 +14,7 @@ import asyncpg
 import pytest
 
 from sherpa.config import DatabaseSettings, RedisSettings
+from sherpa.db.progressbar import ProgressBar
 from sherpa.events.brokers.broker import Broker
 from sherpa.events.brokers.connect import connect
 from sherpa.events.cli import main
@@ -44,6 +45,7 @@ def run(
     monkeypatch.chdir(tmp_path)
 
     async def run(*arguments: str) -> tuple[int, str, str]:
+        monkeypatch.setattr("sherpa.db.console._bar", ProgressBar())  # a process's own, which remembers time
         code = await asyncio.to_thread(main, arguments)
         return code, *capsys.readouterr()
 
