@@ -12,7 +12,7 @@ import asyncpg
 from rig.servers import Victim
 from rig.stand import Stand
 
-AWAY_SECONDS = 1.5
+AWAY_SECONDS = 0.8
 # Longer than a client waits for an answer, than a session may be silent, and than a socket times out.
 SILENT_SECONDS = 6.0
 RECOVERY_SECONDS = 5.0
@@ -27,7 +27,7 @@ class Fault:
     within_seconds: float = RECOVERY_SECONDS
 
 
-async def suffer(stand: Stand, faults: Sequence[Fault], *, calm_seconds: float = 0.5) -> None:
+async def suffer(stand: Stand, faults: Sequence[Fault], *, calm_seconds: float = 0.2) -> None:
     """Inflict the faults one after the other, and demand recovery from each."""
     for fault in faults:
         await fault.inflict(stand)
