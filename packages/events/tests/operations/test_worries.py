@@ -1,0 +1,20 @@
+"""Worries: what an operator must hear of the broker itself."""
+
+import asyncpg
+
+from sherpa.config import EventsSettings
+from sherpa.events.brokers.memory import MemoryBroker
+from sherpa.events.operations.overview import look
+from sherpa.events.operations.worries import worries
+
+
+async def test_broker_that_could_lose_events_is_a_worry(connection: asyncpg.Connection) -> None:
+    """Why it could, and that it has no room for more, are said with what to do."""
+    settings = EventsSettings()
+    broker = MemoryBroker(room=2)
+    await broker.append(0, await broker.take(0, "relay"), [{"id": "1"}, {"id": "2"}])
+
+    found = "\n".join(worries(await look(connection, broker, settings), settings))
+
+    assert "and end with it. Use Redis." in found
+    assert "uses 100% of its memory, so the relay pauses" in found
