@@ -10,7 +10,7 @@ import pytest
 from packages.events.tests.handling.conftest import COUNTER, Counted, Stage, entry, record
 from sherpa.config import DatabaseSettings
 from sherpa.db.engine import Database
-from sherpa.db.errors import DatabaseRefusedError
+from sherpa.db.errors import ConnectionLostError, DatabaseRefusedError
 from sherpa.db.transaction import Transaction
 from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.event import Received
@@ -30,18 +30,17 @@ async def owner_of(stage: Stage, **changes: Any) -> Consumer:
     return consumer
 
 
+def ownership_of(database: Database) -> Ownership:
+    """Return the ownership of partition 0, which is not taken yet."""
+    return Ownership(database, handler="counter", partition=0, lanes=2, longest_call_seconds=1)
+
+
 def test_pooler_is_refused(database_settings: DatabaseSettings) -> None:
     """A pooler's sessions can't hold a right: whoever configures one is told what to do."""
     pooled = replace(database_settings, statement_cache_size=0)
 
     with pytest.raises(DatabaseRefusedError, match="PostgreSQL's own address"):
-        Ownership(
-            Database(pooled, application_name="test"),
-            handler="counter",
-            partition=0,
-            lanes=1,
-            longest_call_seconds=1,
-        )
+        ownership_of(Database(pooled, application_name="test"))
 
 
 async def test_second_consumer_stands_by(stage: Stage) -> None:
@@ -230,6 +229,47 @@ async def test_beats_keep_the_sessions(stage: Stage) -> None:
         await owner.beat()
 
     assert (2, True) == (settings, owner.is_owner)
+
+
+async def test_beats_keep_clear_of_a_take_over(stage: Stage) -> None:
+    """Beats while the partition is being taken disturb no statement of that."""
+    ownership = ownership_of(stage.database)
+    taking = asyncio.create_task(ownership.take(lambda _: None))
+
+    while not taking.done():
+        await ownership.beat()
+        await asyncio.sleep(0)
+
+    assert await taking
+    await ownership.give_up()
+
+
+async def test_giving_up_waits_for_a_beat(stage: Stage) -> None:
+    """A beat that is under way doesn't keep the sessions from being given back, nor does it fail."""
+    ownership = ownership_of(stage.database)
+    await ownership.take(lambda _: None)
+    beating = asyncio.create_task(ownership.beat())
+    await asyncio.sleep(0)
+
+    await ownership.give_up()
+    await beating
+
+    assert [] == await stage.connection.fetch(HOLDERS)
+
+
+async def test_beat_that_fails_ends_all_sessions(stage: Stage) -> None:
+    """Whatever a beat fails by, nothing of the ownership is left, and it is told in one way."""
+    ownership = ownership_of(stage.database)
+    await ownership.take(lambda _: None)
+    disturbing = asyncio.create_task(ownership.lanes[0].connection.execute("SELECT pg_sleep(60)"))
+    await asyncio.sleep(0)
+
+    with pytest.raises(ConnectionLostError):
+        await ownership.beat()
+
+    assert not ownership.is_held
+    await asyncio.gather(disturbing, return_exceptions=True)
+    await ownership.give_up()
 
 
 async def test_session_without_beats_is_ended(stage: Stage) -> None:

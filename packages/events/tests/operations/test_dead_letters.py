@@ -10,6 +10,7 @@ import asyncpg
 import pytest
 
 from packages.events.tests.operations.conftest import Fail, Run, Start
+from sherpa.events.handling.names import CHANNEL
 from sherpa.events.operations import deadletters
 from sherpa.events.operations.deadletters import CHUNK, Which
 
@@ -194,13 +195,13 @@ async def test_handlers_are_told(connection: asyncpg.Connection, fail: Fail) -> 
     """Each handler that a decision concerns is named on the channel, when the decision is committed."""
     await fail("welcome")
     told: asyncio.Queue[str] = asyncio.Queue()
-    await connection.add_listener(deadletters.CHANNEL, lambda *news: told.put_nowait(news[3]))
+    await connection.add_listener(CHANNEL, lambda *news: told.put_nowait(news[3]))
 
     decided = [count async for count in deadletters.retry(connection, Which())]
 
     assert [1] == decided
     assert "welcome" == await asyncio.wait_for(told.get(), 10)
-    await connection.remove_listener(deadletters.CHANNEL, lambda *_: None)
+    await connection.remove_listener(CHANNEL, lambda *_: None)
 
 
 async def test_many_are_decided_in_chunks(connection: asyncpg.Connection) -> None:

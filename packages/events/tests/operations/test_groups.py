@@ -7,7 +7,7 @@ import asyncpg
 from packages.events.tests.operations.conftest import Append, Run
 from sherpa.events import locks
 from sherpa.events.brokers.broker import Broker
-from sherpa.events.operations.presence import handler_lock
+from sherpa.events.handling.names import lock_name
 
 
 async def test_groups_are_listed(run: Run, append: Append, broker: Broker) -> None:
@@ -45,7 +45,7 @@ async def test_working_handler_is_not_forgotten(
     """A handler that a worker runs keeps its group: the answer names the session that runs it."""
     await append(1)
     await broker.ensure_group(0, "welcome")
-    await locks.take(connection, handler_lock("welcome", 0), shared=True)
+    await locks.take(connection, lock_name("welcome", 0), shared=True)
 
     code, _, err = await run("groups", "forget", "welcome", "--yes")
 

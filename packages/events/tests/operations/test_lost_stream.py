@@ -15,11 +15,9 @@ from sherpa.db.engine import Database
 from sherpa.db.transaction import Transaction
 from sherpa.events.brokers.broker import Broker
 from sherpa.events.event import Event, Payload, Received
-from sherpa.events.handling import ownership
 from sherpa.events.handling.consumer import Consumer
 from sherpa.events.handling.handler import Handler
 from sherpa.events.metrics import Metrics
-from sherpa.events.operations import deadletters
 from sherpa.events.operations.deadletters import Which, discard, retry
 from sherpa.events.operations.presence import leaders, owners
 from sherpa.events.publishing import publish_all
@@ -176,7 +174,6 @@ async def test_operators_decisions_reach_the_handler(
 
     assert 0 == await story.connection.fetchval("SELECT count(*) FROM failed_events")
     assert [("counter", 0), 0] == running  # status finds them by the locks that they really take
-    assert ownership.CHANNEL == deadletters.CHANNEL
 
 
 async def test_old_events_go_before_those_written_after_the_replay(

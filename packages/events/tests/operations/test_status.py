@@ -10,8 +10,8 @@ from packages.events.tests.operations.conftest import Append, Fail, Run, Write
 from sherpa.config import EventsSettings
 from sherpa.events import locks
 from sherpa.events.brokers.broker import Broker
+from sherpa.events.handling import names
 from sherpa.events.operations.overview import look
-from sherpa.events.operations.presence import handler_lock
 from sherpa.events.operations.worries import worries
 from sherpa.events.relay.leadership import layout_name, lock_name
 
@@ -65,7 +65,7 @@ async def test_group_is_told(
     await connection.execute(
         "INSERT INTO processed_events SELECT gen_random_uuid(), 'welcome' FROM generate_series(1, 10)"
     )
-    await locks.take(connection, handler_lock("welcome", 0), shared=True)
+    await locks.take(connection, names.lock_name("welcome", 0), shared=True)
 
     (handler,) = (await look(connection, broker, EVENTS)).handlers
 

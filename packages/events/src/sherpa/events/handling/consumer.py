@@ -163,8 +163,8 @@ class Consumer:
         """Keep the sessions while they have nothing to do; the next step begins anew where one is gone."""
         try:
             await self._ownership.beat()
-        except (DatabaseError, TimeoutError) as error:
-            log.warning("handler's session lost", reason=str(error), **self._facts)
+        except DatabaseError as error:
+            log.warning("handler's session lost", reason=repr(error.__cause__), **self._facts)
             self._noticed.set()
 
     def _is_stopping(self) -> bool:

@@ -17,8 +17,8 @@ from sherpa.db.errors import ConnectionLostError, DatabaseError, DatabaseRefused
 from sherpa.db.pool import is_alive
 from sherpa.db.translation import translated
 from sherpa.events import locks
+from sherpa.events.handling.names import CHANNEL, lock_name
 
-CHANNEL = "sherpa_handlers"
 BEAT_SECONDS = 1.0
 # A paused process misses its beats; the server then ends its sessions, and another process takes over.
 IDLE_LIMIT_SECONDS = 5
@@ -40,12 +40,13 @@ class Lane:
         return is_alive(self.connection)
 
     async def beat(self) -> None:
-        """Show the server that we live, unless the lane's work does. Raises DatabaseError, TimeoutError."""
+        """Show the server that we live, unless the lane's work does. Raises what goes wrong."""
+        if not self.is_alive:
+            raise ConnectionLostError
         if self.busy.locked():
             return
         async with self.busy:
-            with translated():
-                await self.connection.execute("SELECT 1", timeout=_ANSWER_SECONDS)
+            await self.connection.execute("SELECT 1", timeout=_ANSWER_SECONDS)
 
 
 class Ownership:
@@ -59,7 +60,7 @@ class Ownership:
     ) -> None:
         self._connections = database.engine.connections
         _require_server(self._connections.settings)
-        self._lock = f"handler/{handler}/{partition}"
+        self._lock = lock_name(handler, partition)
         self._wanted = lanes
         self._in_transaction_seconds = int(longest_call_seconds) + IDLE_LIMIT_SECONDS
         self._on_notice: Callable[[str], None] | None = None
@@ -76,35 +77,34 @@ class Ownership:
         Raises what sherpa.db does when there is no session to be had.
         """
         self._on_notice = on_notice
+        lanes: list[Lane] = []  # nobody else's yet: a beat would get in the way of these statements
         try:
-            is_ours = await self._take()
-        except BaseException:
-            await self.give_up()
-            raise
-        if not is_ours:
-            await self.give_up()
-        return is_ours
+            if await self._take(lanes):
+                self.lanes, lanes = lanes, []
+        finally:
+            await self._release(lanes)
+        return bool(self.lanes)
 
     async def beat(self) -> None:
-        """Keep the idle sessions; where one is gone or doesn't answer, end all and raise what it was."""
+        """Keep the idle sessions; where one is gone or doesn't answer, end all: ConnectionLostError."""
+        lanes = self.lanes
         try:
-            for lane in self.lanes:
-                if not lane.is_alive:
-                    raise ConnectionLostError
+            for lane in lanes:
                 await lane.beat()
-        except (DatabaseError, TimeoutError):
-            for lane in self.lanes:  # whoever waits for an answer in one of them learns it now
+        except Exception as error:
+            if lanes is not self.lanes:  # they have been given back meanwhile
+                return
+            for lane in lanes:  # whoever waits for an answer in one of them learns it now
                 self._connections.discard(lane.connection)
-            raise
+            raise ConnectionLostError from error
 
     async def give_up(self) -> None:
         """Give the sessions back, and with them the ownership: at once."""
         lanes, self.lanes = self.lanes, []
-        for lane in lanes:
-            await self._release(lane.connection)
+        await self._release(lanes)
 
-    async def _take(self) -> bool:
-        first = await self._open()
+    async def _take(self, lanes: list[Lane]) -> bool:
+        first = await self._open(lanes)
         with translated():
             if not await locks.take(first, self._lock):
                 return False
@@ -113,14 +113,14 @@ class Ownership:
             await locks.give_back(first, self._lock)
             await first.add_listener(CHANNEL, self._hear)
             for _ in range(self._wanted - 1):
-                await locks.take(await self._open(), self._lock, shared=True)
+                await locks.take(await self._open(lanes), self._lock, shared=True)
             # Had the first session ended meanwhile, the others might share the lock with the next owner.
             await first.execute("SELECT 1")
         return True
 
-    async def _open(self) -> PoolConnectionProxy:
+    async def _open(self, lanes: list[Lane]) -> PoolConnectionProxy:
         connection = await self._connections.acquire()
-        self.lanes.append(Lane(connection))
+        lanes.append(Lane(connection))
         with translated():
             await connection.execute(
                 f"SET idle_session_timeout = '{IDLE_LIMIT_SECONDS}s';"
@@ -128,14 +128,16 @@ class Ownership:
             )
         return connection
 
-    async def _release(self, connection: PoolConnectionProxy) -> None:
-        try:
-            if is_alive(connection):
-                with translated():
-                    await connection.remove_listener(CHANNEL, self._hear)
-        except (DatabaseError, TimeoutError):
-            self._connections.discard(connection)
-        await self._connections.release(connection)
+    async def _release(self, lanes: list[Lane]) -> None:
+        for lane in lanes:
+            async with lane.busy:  # a beat may be under way
+                try:
+                    if lane.is_alive:
+                        with translated():
+                            await lane.connection.remove_listener(CHANNEL, self._hear)
+                except (DatabaseError, TimeoutError):
+                    self._connections.discard(lane.connection)
+                await self._connections.release(lane.connection)
 
     def _hear(
         self, _connection: Connection | PoolConnectionProxy, _pid: int, _channel: str, payload: object

@@ -14,12 +14,10 @@ from uuid import UUID
 import asyncpg
 
 from sherpa.events.errors import EventsError
+from sherpa.events.handling.names import CHANNEL
 
 CHUNK: Final = 1_000
 """Dead letters that are decided on in one transaction."""
-
-CHANNEL: Final = "sherpa_handlers"
-"""Where the owners of handlers listen for decisions; the text is the handler's name."""
 
 _FIRST: Final = (UUID(int=0), "")
 _MOST_HANDLERS: Final = 10_000

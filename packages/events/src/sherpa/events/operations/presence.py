@@ -8,7 +8,8 @@ import asyncpg
 
 from sherpa.events import locks
 from sherpa.events.brokers.broker import MOST_PARTITIONS
-from sherpa.events.relay.leadership import layout_name, lock_name
+from sherpa.events.handling import names as handlers
+from sherpa.events.relay import leadership as relays
 
 _SESSIONS: Final = """
 SELECT pid, coalesce(host(client_addr), 'local') AS host, coalesce(application_name, '?') AS application
@@ -28,16 +29,11 @@ class Holder:
         return f"{self.application} on {self.host} (backend {self.pid})"
 
 
-def handler_lock(handler: str, partition: int) -> str:
-    """Return the name of the lock that the owner of a handler's partition holds."""
-    return f"handler/{handler}/{partition}"
-
-
 async def leaders(
     connection: asyncpg.Connection, partitions: Iterable[int], layout: int
 ) -> Mapping[int, Holder]:
     """Return the partitions that have a relay in this division, with its session."""
-    numbers = {lock_name(partition, layout): partition for partition in partitions}
+    numbers = {relays.lock_name(partition, layout): partition for partition in partitions}
     found = await _holders(connection, numbers)
     return {numbers[name]: holder for name, holder in found.items()}
 
@@ -46,14 +42,14 @@ async def owners(
     connection: asyncpg.Connection, seats: Iterable[tuple[str, int]]
 ) -> Mapping[tuple[str, int], Holder]:
     """Return which handlers' partitions have an owner, with one of its sessions."""
-    names = {handler_lock(*seat): seat for seat in seats}
+    names = {handlers.lock_name(*seat): seat for seat in seats}
     found = await _holders(connection, names)
     return {names[name]: holder for name, holder in found.items()}
 
 
 async def other_layouts(connection: asyncpg.Connection, layout: int) -> Sequence[int]:
     """Return the other numbers of partitions that relays divide by at this moment."""
-    names = {layout_name(other): other for other in range(1, MOST_PARTITIONS + 1) if other != layout}
+    names = {relays.layout_name(other): other for other in range(1, MOST_PARTITIONS + 1) if other != layout}
     return sorted(names[name] for name in await locks.holders(connection, names))
 
 
