@@ -56,6 +56,17 @@ async def test_lent_connection_joins_no_other_transaction(database: Database) ->
                 pass
 
 
+@pytest.mark.parametrize("end", ["commit", "rollback"])
+async def test_lent_connections_transaction_ends_with_its_block(database: Database, end: str) -> None:
+    """Whoever is given such a transaction can't end it for those whose work is in it, too."""
+    async with database.connection() as connection:
+        async with database.transaction(on=connection) as transaction:
+            with pytest.raises(TransactionMisuseError, match="by whoever opened it"):
+                await getattr(transaction, end)()
+
+        assert transaction.is_committed
+
+
 async def test_callbacks_come_after_the_commit(database: Database) -> None:
     """A callback sees the work committed, once, also when a joined block asked for it."""
     seen: list[bool] = []

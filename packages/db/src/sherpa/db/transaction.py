@@ -127,12 +127,18 @@ class Transaction(PostgresTransaction):
         """Commit now, and do nothing more in the block; leaving the block commits by itself.
 
         Raises TransactionFailedError, TransactionConflictError or the constraint's error where nothing was
-        committed, and CommitOutcomeUnknownError where only a look at the data can tell.
+        committed, and CommitOutcomeUnknownError where only a look at the data can tell. On a lent connection
+        it is refused: TransactionMisuseError.
         """
+        self._check_own()
         await self._commit(self.connection)
 
     async def rollback(self) -> None:
-        """Roll back now, and do nothing more in the block; an error leaving the block does it by itself."""
+        """Roll back now, and do nothing more in the block; an error leaving the block does it by itself.
+
+        On a lent connection it is refused: TransactionMisuseError.
+        """
+        self._check_own()
         with translated():
             await self._rollback(self.connection)
 
@@ -167,6 +173,13 @@ class Transaction(PostgresTransaction):
         except BaseException:
             await self._undo(point)
             raise
+
+    def _check_own(self) -> None:
+        """Raise TransactionMisuseError where somebody else has put work into this transaction."""
+        if self._lent is not None:
+            raise TransactionMisuseError(
+                "This transaction is ended by whoever opened it: return to commit, or raise to roll back."
+            )
 
     def _check_whole(self, *, since: Savepoint) -> None:
         """Raise TransactionFailedError where a joined block failed and its error was swallowed."""

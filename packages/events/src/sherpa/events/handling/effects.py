@@ -5,8 +5,7 @@ Whoever gets an event twice finds its row in processed_events and does nothing.
 
 import asyncio
 import random
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import Awaitable, Callable, Sequence
 from time import perf_counter
 from typing import Any, Final, cast
 from uuid import UUID
@@ -21,15 +20,11 @@ from sherpa.events.handling.errors import (
     HandlerCancelledError,
     HandlerTimeoutError,
     SessionLostError,
-    WorkUndoneError,
 )
 from sherpa.events.handling.failures import Failure, Failures
 from sherpa.events.handling.handler import Handle, Handler, HandleSet, Kind
 from sherpa.events.handling.ownership import Lane
 from sherpa.events.metrics import HandlerMetrics
-from sherpa.telemetry.logging import get_logger
-
-log = get_logger(__name__)
 
 _REMEMBER: Final = """
 INSERT INTO processed_events (event_id, handler_name) VALUES ($1, $2) ON CONFLICT DO NOTHING RETURNING true
@@ -63,8 +58,7 @@ class Effects:
         """
 
         async def once() -> None:
-            is_new = True
-            async with self._transaction(lane) as transaction:
+            async with self._database.transaction(on=lane.connection) as transaction:
                 is_new = await self._do(transaction, event)
             self._count(is_new=is_new)
 
@@ -79,12 +73,11 @@ class Effects:
         """
 
         async def once() -> Failure | None:
-            is_new, behind = True, None
-            async with self._transaction(lane) as transaction:
+            async with self._database.transaction(on=lane.connection) as transaction:
                 if not await failures.remove(transaction.connection, failure.event.event_id):
                     return None  # an operator has discarded it meanwhile
                 behind = await failures.release(transaction.connection, failure.event.aggregate_id)
-                is_new = await self._do(transaction, event)  # last, for a handler may commit by itself
+                is_new = await self._do(transaction, event)
             self._count(is_new=is_new)
             return behind
 
@@ -94,7 +87,7 @@ class Effects:
         """Do it for all the events in one transaction. Raises as `apply`; then it is done for none."""
 
         async def once() -> None:
-            async with self._transaction(lane) as transaction:
+            async with self._database.transaction(on=lane.connection) as transaction:
                 new = await self._remember_all(transaction, events)
                 if self._handler.kind is Kind.SET:
                     if new:
@@ -169,21 +162,6 @@ class Effects:
             raise HandlerCancelledError from error
         finally:
             self._metrics.seconds.observe(perf_counter() - started)
-
-    @asynccontextmanager
-    async def _transaction(self, lane: Lane) -> AsyncIterator[Transaction]:
-        transaction = self._database.transaction(on=lane.connection)
-        try:
-            async with transaction:
-                yield transaction
-        except Exception as error:
-            if not transaction.is_committed:
-                raise
-            # It committed by itself, and the memory of the event with it: there is nothing left to do again.
-            log.warning("handler failed after its own commit", handler=self._handler.name, exc_info=error)
-            return
-        if not transaction.is_committed:
-            raise WorkUndoneError
 
 
 async def _insist[T](lane: Lane, work: Callable[[], Awaitable[T]]) -> T:

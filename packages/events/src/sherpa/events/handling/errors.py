@@ -18,10 +18,6 @@ class HandlerCancelledError(EventsError):
     """The handler cancelled itself; what it did is rolled back."""
 
 
-class WorkUndoneError(EventsError):
-    """The handler rolled its transaction back and raised nothing: raise an error where work can't be done."""
-
-
 class ProcessDiedError(EventsError):
     """The process died each time that it ran this event: mend the handler, then retry the event."""
 
