@@ -132,12 +132,16 @@ async def test_chain_runs_in_order_when_its_head_succeeds(stage: Stage) -> None:
     assert ([1, 2, 3, 4, 5, 6], []) == (await stage.effects(), await stage.failed("status"))
 
 
-async def test_later_events_follow_at_once(stage: Stage) -> None:
+@pytest.mark.parametrize("batch_size", [1, 100])
+async def test_later_events_follow_at_once(stage: Stage, batch_size: int) -> None:
     """Under "skip", later events of the aggregate don't wait, and the failed one comes when it can."""
     aggregate = uuid4()
     await stage.append(*(entry(number, aggregate_id=aggregate) for number in (1, 2, 3)))
     consumer = stage.consumer(
-        handle=Moody(on_2=1), on_failure=OnFailure.SKIP, backoff=Backoff(first_seconds=60)
+        handle=Moody(on_2=1),
+        on_failure=OnFailure.SKIP,
+        backoff=Backoff(first_seconds=60),
+        batch_size=batch_size,
     )
     await stage.drain(consumer)
 
@@ -145,6 +149,19 @@ async def test_later_events_follow_at_once(stage: Stage) -> None:
     await stage.drain(consumer)
 
     assert [1, 3, 2] == await stage.effects()
+
+
+@pytest.mark.parametrize("batch_size", [1, 100])
+async def test_later_events_follow_a_dead_one(stage: Stage, batch_size: int) -> None:
+    """Under "skip", an event that was given up holds nobody."""
+    aggregate = uuid4()
+    await stage.append(*(entry(number, aggregate_id=aggregate) for number in (1, 2, 3)))
+
+    await stage.drain(
+        stage.consumer(handle=Moody(on_2=1), on_failure=OnFailure.SKIP, attempts=1, batch_size=batch_size)
+    )
+
+    assert ([1, 3], [("dead",)]) == (await stage.effects(), await stage.failed("status"))
 
 
 async def test_dead_event_blocks_until_it_is_discarded(stage: Stage) -> None:
