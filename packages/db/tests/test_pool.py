@@ -2,6 +2,9 @@
 # ruff: noqa: ASYNC110 - a server tells nobody that a session has ended
 
 import asyncio
+import gc
+import os
+import signal
 from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
@@ -11,7 +14,7 @@ import asyncpg
 import pytest
 
 from sherpa.config import DatabaseSettings
-from sherpa.db import dsn
+from sherpa.db import dsn, pool
 from sherpa.db.engine import Database
 from sherpa.db.errors import (
     ConnectionLostError,
@@ -230,6 +233,31 @@ async def test_cancelled_release_frees_place(database_settings: DatabaseSettings
         await until(lambda: database.pool_stats().in_use == 0)
 
         assert 0 == database.pool_stats().in_use
+
+
+async def test_cancelled_release_fails_in_silence(
+    database_settings: DatabaseSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A connection that can't be reset after its task was cancelled leaves no exception unretrieved."""
+    monkeypatch.setattr(pool, "ANSWER_TIMEOUT_SECONDS", 0.2)
+    complaints: list[dict[str, Any]] = []
+    asyncio.get_running_loop().set_exception_handler(lambda _loop, context: complaints.append(context))
+    async with open_with(database_settings, min_connections=1, max_connections=1) as database:
+        async with database.connection() as connection:
+            backend = await connection.fetchval("SELECT pg_backend_pid()")
+        os.kill(backend, signal.SIGSTOP)
+        try:
+            task = asyncio.create_task(_use(database, "connection"))
+            for _ in range(2):  # in its statement, and then where the connection is given back
+                await asyncio.wait({task}, timeout=0.05)
+                task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+            await until(lambda: database.pool_stats().in_use == 0)
+        finally:
+            os.kill(backend, signal.SIGCONT)
+    gc.collect()
+
+    assert [] == complaints
 
 
 async def test_new_connection_needs_server(database_settings: DatabaseSettings, own_server: Any) -> None:

@@ -115,17 +115,12 @@ class ConnectionPool:
             return await asyncpg.connect(**self.options, connection_class=Session)
 
     async def release(self, connection: PoolConnectionProxy) -> None:
-        """Take the connection back, whatever state it is in. Never raises for what became of it."""
-        if self._pool is None:
-            return
-        try:
-            if is_alive(connection) and _session(connection).is_expired:
-                await connection.close(timeout=ANSWER_TIMEOUT_SECONDS)
-            else:
-                await self._pool.release(connection, timeout=ANSWER_TIMEOUT_SECONDS)
-        except Exception as error:
-            # asyncpg has ended the session and freed its place; what the caller did with it is done.
-            log.warning("database connection could not be reset", exc_info=error)
+        """Take the connection back, whatever state it is in. Never raises for what became of it.
+
+        It goes on where the caller is cancelled: asyncpg's own does, too, but then reports to nobody, and
+        the loop complains of an exception that was never retrieved.
+        """
+        await asyncio.shield(self._take_back(connection))
 
     def discard(self, connection: PoolConnectionProxy) -> None:
         """End the session at once, for its state is unknown; its place in the pool is free."""
@@ -148,6 +143,18 @@ class ConnectionPool:
             return PoolStats(0, 0, 0, low, high)
         size, idle = self._pool.get_size(), self._pool.get_idle_size()
         return PoolStats(size, idle, size - idle, low, high)
+
+    async def _take_back(self, connection: PoolConnectionProxy) -> None:
+        if self._pool is None:
+            return
+        try:
+            if is_alive(connection) and _session(connection).is_expired:
+                await connection.close(timeout=ANSWER_TIMEOUT_SECONDS)
+            else:
+                await self._pool.release(connection, timeout=ANSWER_TIMEOUT_SECONDS)
+        except Exception as error:
+            # asyncpg has ended the session and freed its place; what the caller did with it is done.
+            log.warning("database connection could not be reset", exc_info=error)
 
     async def _create(self) -> asyncpg.Pool:
         settings = self.settings
