@@ -2,6 +2,7 @@
 
 from uuid import uuid4
 
+import asyncpg
 import pytest
 
 from sherpa.db.engine import Database
@@ -9,6 +10,11 @@ from sherpa.events.brokers.broker import Broker
 from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.metrics import Metrics
 from sherpa.worker.sampler import Sampler
+
+WRITE = """
+INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload, created_at)
+SELECT 'a', gen_random_uuid(), 'a.b', '{}', now() - interval '1 hour' FROM generate_series(1, $1)
+"""
 
 
 @pytest.fixture
@@ -42,6 +48,26 @@ async def test_a_stream_and_its_groups_are_shown(database: Database, broker: Bro
         value("sherpa_events_group_pending", group),
     )
     assert (value("sherpa_events_sampled_timestamp_seconds") or 0) > 0
+
+
+async def test_the_outbox_is_shown(
+    database: Database, broker: Broker, connection: asyncpg.Connection
+) -> None:
+    """What waits and since when, dead rows, the last vacuum, and the memory that the stream takes."""
+    metrics = Metrics()
+    await append(broker, 3)
+    await connection.execute("VACUUM outbox")
+    await connection.execute(WRITE, 3)
+    await connection.execute("DELETE FROM outbox WHERE id = (SELECT id FROM outbox LIMIT 1)")
+    await connection.execute("SELECT pg_stat_force_next_flush()")
+
+    await Sampler(database, broker, metrics, partitions=1).sample()
+
+    value = metrics.registry.get_sample_value
+    assert (2, 1) == (value("sherpa_events_outbox_pending"), value("sherpa_events_outbox_dead_tuples"))
+    assert 3600 <= (value("sherpa_events_outbox_oldest_pending_seconds") or 0) < 7200
+    assert (value("sherpa_events_outbox_last_vacuum_timestamp_seconds") or 0) > 0
+    assert (value("sherpa_events_stream_memory_bytes", {"partition": "0"}) or 0) > 0
 
 
 async def test_what_is_gone_is_shown_no_more(database: Database, broker: Broker) -> None:

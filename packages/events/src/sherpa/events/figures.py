@@ -13,10 +13,10 @@ MOST_COUNTED = 1_000_000
 _PENDING = """
 SELECT count(*) FROM (SELECT FROM outbox WHERE processed_at IS NULL LIMIT $1) AS counted
 """
-# By the index on (created_at, id) of what is pending: one entry is read.
+# By the index on (created_at) of what is pending: its first entry is read.
 _OLDEST = """
 SELECT extract(epoch FROM clock_timestamp() - created_at)::float8
-FROM outbox WHERE processed_at IS NULL ORDER BY created_at, id LIMIT 1
+FROM outbox WHERE processed_at IS NULL ORDER BY created_at LIMIT 1
 """
 _VACUUM = """
 SELECT n_dead_tup AS dead_tuples, greatest(last_autovacuum, last_vacuum) AS vacuumed_at
