@@ -95,6 +95,30 @@ async def test_lost_session_while_running_them_is_no_death(stage: Stage) -> None
     assert ([1], [(2,)]) == (await stage.effects(), deaths)  # its first death, and the run under way
 
 
+BREAK_OFF = """
+CREATE FUNCTION break_off() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE SQLSTATE '08006'; END$$;
+CREATE TRIGGER break_off BEFORE UPDATE ON failed_events
+    FOR EACH ROW WHEN (new.attempts > 1) EXECUTE FUNCTION break_off()
+"""
+
+
+async def test_failure_that_is_not_recorded_is_no_death(stage: Stage) -> None:
+    """Where PostgreSQL goes away under the record of a failed run, nothing is held against the event."""
+    await stage.append(entry(1))
+    consumer = stage.consumer(handle=fail, backoff=Backoff(first_seconds=60))
+    await stage.drain(consumer)
+    await stage.be_due()
+    await stage.connection.execute(BREAK_OFF)
+
+    broken_off = await consumer.step()
+    await stage.connection.execute("DROP TRIGGER break_off ON failed_events")
+    deaths = await stage.failed("deaths")
+    taken = await consumer.step()
+
+    assert ([Outcome.DATABASE_AWAY, Outcome.TAKEN], [(1,)]) == ([broken_off, taken], deaths)
+    assert [("retrying", 1, 0)] == await stage.failed("status", "attempts", "deaths")
+
+
 async def test_retries_stay_in_their_partition(stage: Stage) -> None:
     """Of two owners each runs what failed in its own partition, and nothing of the other's."""
     calls: list[int] = []

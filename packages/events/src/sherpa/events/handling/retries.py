@@ -32,7 +32,7 @@ class Retries:
         self._desk = desk
         self._intake = intake
         self._alone = alone
-        self._survived: list[UUID] = []
+        self._begun: set[UUID] = set()  # runs of which the database may know the beginning and not the end
         self._look_at = self._sweep_at = 0.0
 
     async def run_due(self) -> int:
@@ -65,13 +65,12 @@ class Retries:
         return 0.0 if self._desk.failures.is_changed else max(0.0, self._look_at - monotonic())
 
     async def settle(self) -> None:
-        """Begin an ownership: take back the records of runs that ended with a session, not with a process."""
-        desk = self._desk
+        """Begin or end an ownership: take back the records of runs that this process has outlived."""
         self.hear()
-        while self._survived:
-            async with desk.session() as connection:
-                await desk.failures.survive(connection, self._survived[-1])
-            self._survived.pop()
+        for event_id in tuple(self._begun):
+            async with self._desk.session() as connection:
+                await self._desk.failures.survive(connection, event_id)
+            self._begun.discard(event_id)
 
     async def _look(self) -> list[Failure]:
         failures = self._desk.failures
@@ -96,7 +95,7 @@ class Retries:
 
     async def _run_one(self, lane: Lane, failure: Failure) -> Failure | None:
         """Run one event; return the one behind it, which may run now."""
-        desk, fields = self._desk, failure.event.fields
+        fields = failure.event.fields
         if failure.deaths >= MOST_DEATHS:
             return await self._give_up(lane, failure, ProcessDiedError(), attempts=failure.attempts)
         if not self._intake.takes(fields):  # the handler doesn't take its type any more
@@ -104,20 +103,22 @@ class Retries:
         work = self._intake.read(str(failure.event.event_id), fields)
         if isinstance(work, Unreadable):
             return await self._give_up(lane, failure, work.error, attempts=failure.attempts + 1)
+        self._begun.add(work.event.id)
+        following = await self._attempt(lane, failure, work.event)
+        self._begun.discard(work.event.id)
+        return following
+
+    async def _attempt(self, lane: Lane, failure: Failure, event: Received[Any]) -> Failure | None:
+        desk = self._desk
         with translated():
             if not await desk.failures.begin(lane.connection, failure):
                 return None  # an operator was faster
         desk.metrics.retries.inc()
-        return await self._attempt(lane, failure, work.event)
-
-    async def _attempt(self, lane: Lane, failure: Failure, event: Received[Any]) -> Failure | None:
-        desk, event_id = self._desk, failure.event.event_id
         try:
             return await desk.watch(
-                event_id, lambda: desk.effects.apply_failed(lane, event, failure, desk.failures)
+                event.id, lambda: desk.effects.apply_failed(lane, event, failure, desk.failures)
             )
-        except (*NOT_THE_EVENTS, asyncio.CancelledError):
-            self._survived.append(event_id)
+        except NOT_THE_EVENTS:
             raise
         except Exception as error:  # noqa: BLE001 - handlers raise what they like
             await desk.fail(lane, failure.event, error, attempts=failure.attempts + 1, is_heard=True)
