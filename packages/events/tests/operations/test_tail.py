@@ -8,7 +8,10 @@ from uuid import UUID
 import pytest
 
 from packages.events.tests.operations.conftest import Append, Run, Start
+from sherpa.config import RedisSettings, ServiceUrl
 from sherpa.events.brokers.broker import Broker
+from sherpa.events.brokers.connect import connect
+from sherpa.events.commands.tail import show
 from sherpa.events.operations.tailing import Filter, Tail
 
 AGGREGATE = UUID(int=7)
@@ -77,6 +80,27 @@ async def test_command_follows_until_interrupted(start: Start, append: Append) -
     assert "Following; Ctrl-C ends it.\n" == told
     assert [("0", "0"), ("0", "1")] == [(line["partition"], line["payload"]) for line in lines]
     assert (0, "", "") == (command.returncode, out, err)
+
+
+async def test_absence_is_told_once(
+    broker: Broker, append: Append, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A broker that goes away is named once, however long it takes; what came meanwhile is shown then."""
+    tail = Tail(broker=broker, partitions=[0], wanted=Filter())
+    await tail.begin()
+    await append(1)
+
+    tail.broker = connect(RedisSettings(url=ServiceUrl.parse("redis://127.0.0.1:1/0")))
+    away = [await show(tail, was_away=was_away, as_json=True) for was_away in (False, True, True)]
+    tail.broker = broker
+    away.append(await show(tail, was_away=True, as_json=True))
+    out, err = capsys.readouterr()
+
+    assert [True, True, True, False] == away
+    assert "0" == json.loads(out)["payload"]
+    told, again = err.splitlines()
+    assert told.startswith("The broker at 127.0.0.1:1 can't be used now")
+    assert "Following again." == again
 
 
 async def test_absent_broker_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,7 +16,8 @@ from sherpa.events.errors import BrokerUnavailableError
 from sherpa.events.operations.settings import StreamSettings
 from sherpa.events.operations.tailing import Filter, Tail
 
-_POLL_SECONDS: Final = 0.25
+# Entries are deleted when all handlers have done them, looked for once a second: rarely within this time.
+_POLL_SECONDS: Final = 0.02
 _AWAY_SECONDS: Final = 1.0
 
 
@@ -33,26 +34,30 @@ def run(arguments: argparse.Namespace) -> int:
     return WELL
 
 
-async def _follow(tail: Tail, broker: Broker, *, as_json: bool) -> None:
-    try:
-        await tail.begin()
-        complain("Following; Ctrl-C ends it.")
-        while True:
-            pause = await _step(tail, as_json=as_json)
-            await asyncio.sleep(pause)
-    finally:
-        await broker.close()
-
-
-async def _step(tail: Tail, *, as_json: bool) -> float:
-    """Show what has come, and return how long to wait."""
+async def show(tail: Tail, *, was_away: bool, as_json: bool) -> bool:
+    """Show what has come, and tell whether the broker is away: that is said once, and its return, too."""
     try:
         async for event in tail.step():
             say(json.dumps(event, ensure_ascii=False) if as_json else _line(event))
     except BrokerUnavailableError as error:
-        complain(error)
-        return _AWAY_SECONDS
-    return _POLL_SECONDS
+        if not was_away:
+            complain(f"{error} Waiting for it.")
+        return True
+    if was_away:
+        complain("Following again.")
+    return False
+
+
+async def _follow(tail: Tail, broker: Broker, *, as_json: bool) -> None:
+    is_away = False
+    try:
+        await tail.begin()
+        complain("Following; Ctrl-C ends it.")
+        while True:
+            is_away = await show(tail, was_away=is_away, as_json=as_json)
+            await asyncio.sleep(_AWAY_SECONDS if is_away else _POLL_SECONDS)
+    finally:
+        await broker.close()
 
 
 def _line(event: Mapping[str, str]) -> str:
