@@ -18,3 +18,14 @@ async def test_broker_that_could_lose_events_is_a_worry(connection: asyncpg.Conn
 
     assert "and end with it. Use Redis." in found
     assert "uses 100% of its memory, so the relay pauses" in found
+
+
+async def test_weaknesses_come_last(connection: asyncpg.Connection) -> None:
+    """What could happen some day stands behind what goes wrong now: in development it is always there."""
+    settings = EventsSettings()
+    broker = MemoryBroker()
+
+    nobody_relays, weakness = worries(await look(connection, broker, settings), settings)
+
+    assert nobody_relays.startswith("Nobody relays partition 0")
+    assert [weakness] == list(await broker.weaknesses())

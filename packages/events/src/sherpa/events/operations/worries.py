@@ -18,13 +18,13 @@ def worries(seen: Overview, events: EventsSettings) -> Sequence[str]:
         *_of_the_division(seen, events),
         *_of_the_outbox(seen),
         *(each for handler in seen.handlers for each in _of_a_handler(handler)),
+        *seen.broker.weaknesses,
     ]
 
 
 def _of_the_broker(seen: Overview, events: EventsSettings) -> Iterator[str]:
     if seen.broker.error:
         yield seen.broker.error
-    yield from seen.broker.weaknesses
     if (seen.broker.memory_share or 0) >= events.memory_share:
         yield (
             f"The broker uses {seen.broker.memory_share:.0%} of its memory, so the relay pauses: let handlers"
