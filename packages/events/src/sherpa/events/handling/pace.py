@@ -33,7 +33,7 @@ class Pace:
         What is not to be expected is said with its traceback.
         """
         if trouble != self._trouble:
-            shown = {"reason": str(reason)} if is_expected else {"exc_info": reason}
+            shown = {"reason": str(reason) or repr(reason)} if is_expected else {"exc_info": reason}
             log.warning("handling rests", trouble=trouble, **shown, **self._facts)
         self._trouble = trouble
         longest = min(_FIRST_SECONDS * 2**self._rests, _MOST_SECONDS)
