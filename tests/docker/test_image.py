@@ -8,6 +8,7 @@ import os
 import socket
 import subprocess
 import time
+import urllib.request
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,6 +18,8 @@ import pytest
 
 from sherpa.db.migrations.lock import acquire_lock
 from sherpa.devstack import containers, ports
+from sherpa.devstack.backends import docker
+from sherpa.devstack.compose import Compose
 from sherpa.devstack.probe import postgres_options
 from sherpa.devstack.stack import Service, Stack
 from tests.docker.conftest import bring_up, copy_project
@@ -238,6 +241,87 @@ def test_worker_works_and_stops_within_its_grace(image: str, servers: tuple[str,
 
         assert "ready" == body["status"]
         assert 0 == code, container.log()
+
+
+def test_emails_for_nobody_are_written_with_the_least_rights(
+    image: str, stack: Stack, servers: tuple[str, ...]
+) -> None:
+    """Where no sender is configured the worker writes e-mails to /tmp, and does so again after a restart."""
+    run(image, "migrate", options=servers)
+    with api(image, servers, command="worker", inside=8081) as container:
+        publish_a_membership(stack)
+        await_emails(container)
+        containers.ask("restart", "--time", GRACE_SECONDS, container.id)
+        before = emails(container)
+        publish_a_membership(stack)
+        await_emails(container)
+
+    assert [] == before
+
+
+def publish_a_membership(stack: Stack) -> None:
+    """Write the event that a member is welcomed for, as any code may: with the columns that it knows."""
+
+    async def publish() -> None:
+        connection = await asyncpg.connect(**postgres_options(stack))
+        try:
+            await connection.execute("""
+                INSERT INTO outbox (aggregate_type, aggregate_id, event_type, payload) VALUES (
+                    'membership', gen_random_uuid(), 'membership.created',
+                    jsonb_build_object('user_id', gen_random_uuid(), 'tier', 'free', 'status', 'active'))
+            """)
+        finally:
+            await connection.close()
+
+    asyncio.run(publish())
+
+
+def emails(container: Running) -> list[str]:
+    """The e-mails that are in a worker's container."""
+    look = ["docker", "exec", container.id, "find", "/tmp/outgoing", "-name", "*.eml"]
+    return subprocess.run(look, capture_output=True, text=True, check=False).stdout.split()
+
+
+def await_emails(container: Running) -> None:
+    """Wait until there is one."""
+    deadline = time.monotonic() + READY_SECONDS
+    while not emails(container):
+        assert time.monotonic() < deadline, container.log()
+        time.sleep(0.1)
+
+
+def test_workers_are_scaled_side_by_side(image: str, stack: Stack, tmp_path: Path) -> None:
+    """Compose starts as many as one likes, each on a port of its own; one that goes leaves its seats."""
+    settings = {"SHERPA_IMAGE": image, "SHERPA_SETTINGS": str(settings_file(tmp_path, stack))}
+    compose = Compose(stack.root, stack.identity, docker.variables(stack) | settings)
+    compose.run("up", "--detach", "--wait", "--scale", "worker=2", "worker")
+    first, second = (
+        Running(each.id, each.port_for(8081) or 0)
+        for each in containers.of_project(stack.identity)
+        if each.service == "worker"
+    )
+    await_metric(first, "sherpa_events_workers 2.0")
+
+    code = first.stop()
+
+    assert 0 == code, first.log()
+    await_metric(second, "sherpa_events_workers 1.0")
+    await_metric(second, 'sherpa_events_relay_leader{partition="0"} 1.0')
+
+
+def await_metric(container: Running, line: str) -> None:
+    """Wait until a worker's metrics hold this line."""
+    deadline = time.monotonic() + READY_SECONDS
+    while line not in (shown := scrape(container)).splitlines():
+        assert time.monotonic() < deadline, shown + container.log()
+        time.sleep(0.1)
+
+
+def scrape(container: Running) -> str:
+    """What a worker's /metrics says."""
+    with urllib.request.urlopen(f"http://127.0.0.1:{container.port}/metrics", timeout=5) as answer:
+        text: str = answer.read().decode()
+    return text
 
 
 def test_request_under_way_is_finished_before_the_end(image: str, servers: tuple[str, ...]) -> None:
