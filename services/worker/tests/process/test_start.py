@@ -2,6 +2,7 @@
 
 from typing import Any
 
+import asyncpg
 import pytest
 
 from sherpa.config import DatabaseSettings
@@ -21,6 +22,25 @@ def test_it_starts_and_says_so(start: Any, addresses: Any) -> None:
     ]
     worker.wait_until_metric('sherpa_events_relay_leader{partition="0"} 1.0')
     worker.wait_until_metric('sherpa_events_seats{role="handler/welcome-email"} 1.0')
+
+
+async def test_its_sessions_fit_where_the_page_says(
+    start: Any, addresses: Any, connection: asyncpg.Connection
+) -> None:
+    """docs/deployment.md, *Connections*: up to 8 of its own, and for each partition 1 and the handlers' 5."""
+    worker = start(**addresses, EVENTS_PARTITIONS="3")
+    for role in ("relay", "handler/welcome-email", "handler/send-email"):
+        worker.wait_until_metric(f'sherpa_events_seats{{role="{role}"}} 3.0')
+    for partition in range(3):
+        worker.wait_until_metric(f'sherpa_events_relay_leader{{partition="{partition}"}} 1.0')
+    worker.wait_until(lambda: worker.text.count("handler owns partition") == 6, "six owners")
+
+    sessions = await connection.fetchval(
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND application_name LIKE 'sherpa-%'"
+    )
+
+    assert 3 * (1 + 5) < sessions <= 8 + 3 * (1 + 5)
 
 
 @pytest.mark.parametrize(
