@@ -35,14 +35,7 @@ class EmailError(MembershipError):
 
 
 class EmailUnavailableError(EmailError):
-    """The e-mail may be sent later: whoever sends it is away, busy, or did not answer in time.
-
-    `retry_after_seconds` is what the other side asks us to wait; None where it says nothing.
-    """
-
-    def __init__(self, message: str | None = None, *, retry_after_seconds: float | None = None) -> None:
-        super().__init__(message)
-        self.retry_after_seconds = retry_after_seconds
+    """The e-mail may be sent later: whoever sends it is away, busy, or did not answer in time."""
 
 
 class EmailRefusedError(EmailError):

@@ -4,9 +4,7 @@ Source: Resend's API reference, "Send Email", "Errors", "Rate Limit" and "Idempo
 """
 
 import asyncio
-import math
-from datetime import UTC, datetime
-from email.utils import formataddr, parsedate_to_datetime
+from email.utils import formataddr
 from types import TracebackType
 from typing import Final, Self
 
@@ -103,7 +101,7 @@ class ResendSender:
         message = f"Resend answered {response.status_code} ({said[:_LONGEST_MESSAGE]})."
         status = response.status_code
         if status == _TOO_MANY or response.is_server_error or refusal.name == _UNDER_WAY:
-            return EmailUnavailableError(message, retry_after_seconds=_retry_after(response))
+            return EmailUnavailableError(message)
         return EmailRefusedError(message)
 
 
@@ -113,22 +111,3 @@ def _read(response: httpx.Response) -> _Refusal:
     except msgspec.MsgspecError:
         # Something between us and Resend has answered, in a form of its own.
         return _Refusal("no answer of Resend's", response.headers.get("Content-Type", "without a type"))
-
-
-def _retry_after(response: httpx.Response) -> float | None:
-    """Return the seconds that the header asks for: a number of them, or the time when they are over."""
-    text = response.headers.get("Retry-After", "")
-    try:
-        seconds = float(text)
-    except ValueError:
-        seconds = _seconds_until(text)
-    return max(seconds, 0.0) if math.isfinite(seconds) else None
-
-
-def _seconds_until(date: str) -> float:
-    try:
-        moment = parsedate_to_datetime(date)
-    except ValueError:
-        return math.nan
-    # A date without a zone is in UTC (RFC 9110), as is the other side's clock.
-    return (moment.replace(tzinfo=moment.tzinfo or UTC) - datetime.now(UTC)).total_seconds()
