@@ -17,8 +17,9 @@ from sherpa.db.transaction import Transaction
 from sherpa.events.brokers.broker import Broker, Fields
 from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.event import Payload, Received
-from sherpa.events.handling.consumer import Consumer, Outcome
+from sherpa.events.handling.consumer import Consumer
 from sherpa.events.handling.handler import Backoff, Handler
+from sherpa.events.handling.outcome import Outcome
 from sherpa.events.metrics import Metrics
 
 # No key on the event: an effect that happens twice must show.

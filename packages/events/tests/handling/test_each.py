@@ -7,7 +7,7 @@ import pytest
 from packages.events.tests.handling.conftest import ADD_EFFECT, Counted, Stage, entry
 from sherpa.db.transaction import Transaction
 from sherpa.events.event import Received
-from sherpa.events.handling.consumer import Outcome
+from sherpa.events.handling.outcome import Outcome
 
 
 async def test_event_has_its_effect(stage: Stage) -> None:

@@ -5,8 +5,8 @@ import pytest
 from packages.events.tests.handling.conftest import Counted, Stage, entry
 from sherpa.db.transaction import Transaction
 from sherpa.events.event import Received
-from sherpa.events.handling.consumer import Outcome
 from sherpa.events.handling.handler import Kind
+from sherpa.events.handling.outcome import Outcome
 
 
 @pytest.mark.parametrize("kind", [Kind.EACH, Kind.BATCH])

@@ -8,8 +8,8 @@ from packages.events.tests.handling.conftest import Counted, Stage, entry, recor
 from sherpa.db.transaction import Transaction
 from sherpa.events.brokers.broker import Fields
 from sherpa.events.event import Received
-from sherpa.events.handling.consumer import Outcome
 from sherpa.events.handling.handler import Backoff, OnFailure
+from sherpa.events.handling.outcome import Outcome
 
 
 async def leave_behind(stage: Stage, *entries: Fields) -> None:

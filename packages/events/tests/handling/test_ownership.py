@@ -14,7 +14,8 @@ from sherpa.db.errors import ConnectionLostError, DatabaseRefusedError
 from sherpa.db.transaction import Transaction
 from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.event import Received
-from sherpa.events.handling.consumer import Consumer, Outcome, sessions_of
+from sherpa.events.handling.consumer import Consumer, sessions_of
+from sherpa.events.handling.outcome import Outcome
 from sherpa.events.handling.ownership import Ownership
 
 HOLDERS = """
@@ -229,6 +230,34 @@ async def test_beats_keep_the_sessions(stage: Stage) -> None:
         await owner.beat()
 
     assert (2, True) == (settings, owner.is_owner)
+
+
+async def test_slow_handler_keeps_its_claim(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A handler that takes far longer than a session may idle is called once, and nobody else is let in."""
+    monkeypatch.setattr("sherpa.events.handling.ownership.IDLE_LIMIT_SECONDS", 2)
+    monkeypatch.setattr("sherpa.events.handling.consumer.BEAT_SECONDS", 0.2)
+    calls, done, stop = 0, asyncio.Event(), asyncio.Event()
+
+    async def dawdle(transaction: Transaction, event: Received[Counted]) -> None:
+        nonlocal calls
+        calls += 1
+        await asyncio.sleep(4)
+        await record(transaction, event)
+        done.set()
+
+    owner, other = await owner_of(stage, handle=dawdle), stage.consumer()
+    await stage.append(entry(1))
+    running = asyncio.create_task(owner.run(stop))
+    outcomes = set()
+    async with asyncio.timeout(20):
+        while not done.is_set():
+            outcomes.add(await other.step())
+            await asyncio.sleep(0.1)
+    stop.set()
+    await running
+
+    assert {Outcome.STANDBY} == outcomes
+    assert (1, [1]) == (calls, await stage.effects())
 
 
 async def test_beats_keep_clear_of_a_take_over(stage: Stage) -> None:

@@ -11,8 +11,8 @@ from packages.events.tests.handling.conftest import Counted, Stage, entry, recor
 from sherpa.db.tables.processed_events import ProcessedEvents
 from sherpa.db.transaction import Transaction
 from sherpa.events.event import Event, Received
-from sherpa.events.handling.consumer import Outcome
 from sherpa.events.handling.handler import Handle, Kind
+from sherpa.events.handling.outcome import Outcome
 from sherpa.events.publishing import publish
 
 

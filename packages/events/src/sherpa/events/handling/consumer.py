@@ -10,7 +10,6 @@ import random
 import socket
 from collections.abc import Awaitable, Callable, Coroutine, Sequence
 from contextlib import suppress
-from enum import Enum
 from typing import Any, Final
 from uuid import uuid4
 
@@ -26,6 +25,7 @@ from sherpa.events.handling.errors import SessionLostError
 from sherpa.events.handling.failures import Failures
 from sherpa.events.handling.handler import Handler, Kind
 from sherpa.events.handling.intake import Intake
+from sherpa.events.handling.outcome import Outcome
 from sherpa.events.handling.ownership import BEAT_SECONDS, Ownership
 from sherpa.events.handling.pace import Pace
 from sherpa.events.handling.retries import Retries
@@ -40,20 +40,6 @@ _STANDBY_SECONDS: Final = (0.5, 1.0)
 _FAREWELL_SECONDS: Final = 2.0
 
 type _BatchWork = Callable[[Sequence[Entry], list[str]], Awaitable[None]]
-
-
-class Outcome(Enum):
-    """What a step has come to."""
-
-    STANDBY = "another process owns the partition"
-    TAKEN = "the partition is ours now"
-    JOINED = "the broker has let us in"
-    WORKED = "events were worked off"
-    IDLE = "there was nothing to do"
-    BROKER_AWAY = "the broker can't be reached; what is due in the database was done"
-    DATABASE_AWAY = "PostgreSQL can't be reached, or has ended our sessions"
-    FENCED = "the broker has lost the handler's group or role; it is made again"
-    FAILED = "something unexpected went wrong; it is tried again"
 
 
 def sessions_of(handler: Handler) -> int:
