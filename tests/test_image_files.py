@@ -144,6 +144,7 @@ def test_context_is_an_allow_list_of_what_is_shipped() -> None:
         (["migrate", "--help"], "python -m sherpa.db migrate"),
         (["migrations", "--help"], "python -m sherpa.db migrations"),
         (["revert", "--help"], "python -m sherpa.db revert"),
+        (["events", "--help"], "python -m sherpa.events"),
         (["config", "--help"], "python -m sherpa.config"),
     ],
 )
