@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from sherpa.config import DatabaseSettings
+from sherpa.db.errors import DatabaseRefusedError
 
 # A host that swallows packets must not hold an attempt for asyncpg's own 60 s.
 CONNECT_TIMEOUT_SECONDS = 10.0
@@ -59,6 +60,16 @@ def is_behind_pooler(settings: DatabaseSettings) -> bool:
     """Tell whether these are settings for a pooler that hands out another session for each transaction."""
     # There prepared statements must be off, and hardly anyone has a reason to switch them off elsewhere.
     return settings.statement_cache_size == 0
+
+
+def require_sessions(settings: DatabaseSettings, who: str) -> None:
+    """Raise DatabaseRefusedError where `who`, who needs sessions to keep, would have those of a pooler."""
+    if is_behind_pooler(settings):
+        raise DatabaseRefusedError(
+            f"{who} needs sessions of its own, and {describe_server(settings)} is a pooler, as"
+            " DATABASE_STATEMENT_CACHE_SIZE=0 says. Set DATABASE_URL to PostgreSQL's own address here, and"
+            " leave DATABASE_STATEMENT_CACHE_SIZE out."
+        )
 
 
 def _session_settings(settings: DatabaseSettings, application_name: str) -> dict[str, str]:

@@ -7,8 +7,9 @@ from datetime import timedelta
 
 from sherpa.config import DatabaseSettings, EventsSettings, WorkerSettings
 from sherpa.config.sections.worker import NO_HANDLERS
-from sherpa.db.dsn import describe_server, is_behind_pooler
+from sherpa.db.dsn import require_sessions
 from sherpa.db.engine import Database
+from sherpa.db.errors import DatabaseRefusedError
 from sherpa.events.brokers.broker import Broker
 from sherpa.events.handling.checks import check_handlers
 from sherpa.events.handling.consumer import Consumer, sessions_of
@@ -52,12 +53,10 @@ def make_plan(settings: ProcessSettings, handlers: Sequence[Handler]) -> Plan:
 
     Raises WrongSettingsError, or InvalidHandlersError for declarations that can't work with the settings.
     """
-    if is_behind_pooler(settings.database):
-        raise WrongSettingsError(
-            f"The worker needs sessions of its own, and {describe_server(settings.database)} is a pooler, as"
-            " DATABASE_STATEMENT_CACHE_SIZE=0 says. Give it PostgreSQL's own address in DATABASE_URL, and"
-            " leave DATABASE_STATEMENT_CACHE_SIZE out."
-        )
+    try:
+        require_sessions(settings.database, "The worker")
+    except DatabaseRefusedError as error:
+        raise WrongSettingsError(str(error)) from error
     events = settings.events
     remembered = timedelta(days=events.dedupe_retention_days - events.replay_days)
     check_handlers(handlers, dedupe_retention=remembered)

@@ -10,10 +10,9 @@ from collections.abc import Callable
 from asyncpg import Connection
 from asyncpg.pool import PoolConnectionProxy
 
-from sherpa.config import DatabaseSettings
-from sherpa.db.dsn import describe_server, is_behind_pooler
+from sherpa.db.dsn import require_sessions
 from sherpa.db.engine import Database
-from sherpa.db.errors import ConnectionLostError, DatabaseError, DatabaseRefusedError
+from sherpa.db.errors import ConnectionLostError, DatabaseError
 from sherpa.db.pool import is_alive
 from sherpa.db.translation import translated
 from sherpa.events import locks
@@ -59,7 +58,7 @@ class Ownership:
         self, database: Database, *, handler: str, partition: int, lanes: int, longest_call_seconds: float
     ) -> None:
         self._connections = database.engine.connections
-        _require_server(self._connections.settings)
+        require_sessions(self._connections.settings, "A handler")
         self._lock = lock_name(handler, partition)
         self._wanted = lanes
         self._in_transaction_seconds = int(longest_call_seconds) + IDLE_LIMIT_SECONDS
@@ -144,11 +143,3 @@ class Ownership:
     ) -> None:
         if self._on_notice is not None:
             self._on_notice(str(payload))
-
-
-def _require_server(settings: DatabaseSettings) -> None:
-    if is_behind_pooler(settings):
-        raise DatabaseRefusedError(
-            f"Handlers need sessions of their own, and {describe_server(settings)} is a pooler, as"
-            " DATABASE_STATEMENT_CACHE_SIZE=0 says. Give them PostgreSQL's own address in DATABASE_URL."
-        )

@@ -12,6 +12,7 @@ from typing import Final
 import asyncpg
 
 from sherpa.config import DatabaseSettings, EventsSettings
+from sherpa.db.dsn import require_sessions
 from sherpa.db.errors import DatabaseError
 from sherpa.events.brokers.broker import Broker
 from sherpa.events.errors import BrokerError
@@ -19,7 +20,7 @@ from sherpa.events.metrics import Metrics
 from sherpa.events.relay import leadership
 from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.reporting import Reporter
-from sherpa.events.relay.session import CLOSE_SECONDS, Session, open_session, require_server
+from sherpa.events.relay.session import CLOSE_SECONDS, Session, open_session
 from sherpa.events.relay.term import Term
 
 STANDBY_SECONDS: Final = 0.25
@@ -55,7 +56,7 @@ class Relay:
         settings: EventsSettings,
         metrics: Metrics | None = None,
     ) -> None:
-        require_server(database_settings)
+        require_sessions(database_settings, "The relay")
         if not 0 <= partition < settings.partitions:
             raise ValueError(f"There are {settings.partitions} partitions, from 0 on, and no {partition}.")
         self._database_settings = database_settings

@@ -6,15 +6,13 @@ by doing something every `BEAT_SECONDS`.
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
 from typing import Final
 
 import asyncpg
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.connecting import connect_error
-from sherpa.db.dsn import connect_options, describe_server, is_behind_pooler
-from sherpa.db.errors import DatabaseRefusedError
+from sherpa.db.dsn import connect_options, describe_server
 from sherpa.events.wakeup import CHANNEL, REPLAYED
 
 BEAT_SECONDS: Final = 1.0
@@ -71,8 +69,7 @@ class Session:
                 await self.beat()
         except BaseException:
             task.cancel()
-            with suppress(asyncio.CancelledError, Exception):
-                await task
+            await asyncio.gather(task, return_exceptions=True)
             raise
         return task.result()
 
@@ -82,15 +79,6 @@ class Session:
             await self.connection.close(timeout=CLOSE_SECONDS)
         except (asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError):
             self.connection.terminate()
-
-
-def require_server(settings: DatabaseSettings) -> None:
-    """Raise DatabaseRefusedError for the settings of a pooler: it gives each transaction another session."""
-    if is_behind_pooler(settings):
-        raise DatabaseRefusedError(
-            f"The relay needs a session of its own, and {describe_server(settings)} is a pooler, as"
-            " DATABASE_STATEMENT_CACHE_SIZE=0 says. Set DATABASE_URL to PostgreSQL's own address here."
-        )
 
 
 async def open_session(
