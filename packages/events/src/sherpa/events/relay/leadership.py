@@ -1,9 +1,14 @@
 """Who leads a partition: whoever's session holds its lock, and no one of another division into partitions."""
 
+from typing import Final
+
 from sherpa.events import locks
 from sherpa.events.brokers.broker import MOST_PARTITIONS
 from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.session import Session
+
+# Changes nothing, and is refused to whoever may not mark.
+_MARK_NOTHING: Final = "UPDATE outbox SET processed_at = processed_at WHERE false"
 
 
 def lock_name(partition: int, partitions: int) -> str:
@@ -19,12 +24,14 @@ def layout_name(partitions: int) -> str:
 async def seek(session: Session, partition: int, partitions: int) -> Outcome:
     """Take the lead of a partition if nobody has it and nobody divides otherwise.
 
-    Return LEADING, STANDBY or OTHER_LAYOUT; the lock is kept in the first case only.
+    Return LEADING, STANDBY or OTHER_LAYOUT; the lock is kept in the first case only. Raises the driver's
+    error where this session can't mark events as published: it would publish the same ones for ever.
     """
     name = lock_name(partition, partitions)
     if not await locks.take(session.connection, name):
         return Outcome.STANDBY
     if await _joins(session, partitions):
+        await session.connection.execute(_MARK_NOTHING)
         return Outcome.LEADING
     await locks.give_back(session.connection, name)
     return Outcome.OTHER_LAYOUT
