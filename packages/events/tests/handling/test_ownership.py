@@ -246,6 +246,7 @@ async def test_slow_handler_keeps_its_claim(stage: Stage, monkeypatch: pytest.Mo
         done.set()
 
     owner, other = await owner_of(stage, handle=dawdle), stage.consumer()
+    sessions = await stage.connection.fetch(HOLDERS)
     await stage.append(entry(1))
     running = asyncio.create_task(owner.run(stop))
     outcomes = set()
@@ -253,10 +254,11 @@ async def test_slow_handler_keeps_its_claim(stage: Stage, monkeypatch: pytest.Mo
         while not done.is_set():
             outcomes.add(await other.step())
             await asyncio.sleep(0.1)
+    sessions_after = await stage.connection.fetch(HOLDERS)
     stop.set()
     await running
 
-    assert {Outcome.STANDBY} == outcomes
+    assert ({Outcome.STANDBY}, sessions) == (outcomes, sessions_after)
     assert (1, [1]) == (calls, await stage.effects())
 
 

@@ -1,7 +1,9 @@
 """Order per aggregate, and nothing overlooked, when an event becomes visible later than younger ones."""
 
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable
 from datetime import timedelta
+from typing import Any
 from uuid import UUID, uuid4
 
 import asyncpg
@@ -10,7 +12,10 @@ import pytest
 from packages.events.tests.relay.conftest import MakeRelay, Stream, catch_up
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
+from sherpa.events.brokers.memory import MemoryBroker
+from sherpa.events.errors import BrokerUnavailableError
 from sherpa.events.relay import horizon, reading
+from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.relay import Relay
 from sherpa.events.wakeup import CHANNEL, REPLAYED
 
@@ -18,6 +23,19 @@ WRITE = """
 INSERT INTO outbox (id, aggregate_type, aggregate_id, event_type, payload, created_at)
 SELECT gen_random_uuid(), 'test', $1, 'test.counted', jsonb_build_object('number', $2::int), clock_timestamp()
 """
+
+
+class AwayBroker(MemoryBroker):
+    """A broker that can't be reached for appends while it is away."""
+
+    is_away = False
+
+    async def append(self, *arguments: Any, **options: Any) -> Any:
+        """Append, or fail."""
+        if self.is_away:
+            raise BrokerUnavailableError
+        return await super().append(*arguments, **options)
+
 
 type Session = Callable[[], Awaitable[asyncpg.Connection]]
 
@@ -167,6 +185,26 @@ async def test_event_older_than_its_transaction_is_found(
     await catch_up(relay)
 
     assert [0, 1, 2, 3] == await stream.numbers()
+
+
+@pytest.mark.usefixtures("bounded")
+async def test_event_that_was_not_appended_is_read_again(make_relay: MakeRelay, session: Session) -> None:
+    """An event that was read when the broker went away is not behind the bound when it is back."""
+    broker, writer = AwayBroker(), await session()
+    relay = make_relay(at=broker)
+    for number in range(3):
+        await write(writer, number, uuid4())
+        await catch_up(relay)
+    broker.is_away = True
+    await write(writer, 3, uuid4())
+    away = [await relay.step() for _ in range(6)]
+    broker.is_away = False
+
+    await catch_up(relay)
+
+    assert Outcome.BROKER_AWAY in away
+    entries = await broker.peek(0, after="0-0", count=10)
+    assert list(range(4)) == [json.loads((entry.fields or {})["payload"])["number"] for entry in entries]
 
 
 @pytest.mark.usefixtures("bounded")
