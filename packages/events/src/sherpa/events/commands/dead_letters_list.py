@@ -9,7 +9,7 @@ from sherpa.config import DatabaseSettings, load
 from sherpa.db.console import say
 from sherpa.db.dsn import describe_server
 from sherpa.db.exitcodes import WELL
-from sherpa.events.commands.tables import as_json, rows_as_text
+from sherpa.events.commands.tables import as_json, counted, rows_as_text
 from sherpa.events.operations.deadletters import DeadLetter, list_dead
 from sherpa.events.operations.moments import in_words
 from sherpa.events.operations.session import open_session
@@ -32,7 +32,7 @@ def run(arguments: argparse.Namespace) -> int:
     if listed:
         say(rows_as_text([_HEAD, *map(_columns, listed)]))
     more = f", the newest {len(listed)} of them above" if total > len(listed) else ""
-    say(f"{total} dead letter{'' if total == 1 else 's'} in {describe_server(settings)}{more}.")
+    say(f"{counted(total, 'dead letter')} in {describe_server(settings)}{more}.")
     return WELL
 
 

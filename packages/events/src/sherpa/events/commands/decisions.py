@@ -13,6 +13,7 @@ from sherpa.db.console import can_ask, complain, is_confirmed, report, say
 from sherpa.db.dsn import describe_server
 from sherpa.db.exitcodes import FAILED, WELL, WRONG_USE
 from sherpa.db.migrations.events import Progress
+from sherpa.events.commands.tables import counted
 from sherpa.events.errors import EventsError
 from sherpa.events.operations.deadletters import Which, count_dead, find_or_refuse
 from sherpa.events.operations.session import open_session
@@ -38,14 +39,12 @@ def run_decision(arguments: argparse.Namespace, decision: Decision) -> int:
     which = Which(arguments.event, arguments.handler)
     meant = asyncio.run(_count(settings, which))
     server = describe_server(settings)
-    question = decision.question.format(
-        meant=f"{meant} dead letter{'' if meant == 1 else 's'}", server=server
-    )
+    question = decision.question.format(meant=counted(meant, "dead letter"), server=server)
     if meant and not arguments.yes and not is_confirmed(question):
         complain("Nothing was changed.")
         return FAILED
     done = asyncio.run(_decide(settings, which, meant, decision)) if meant else 0
-    say(f"{done} dead letter{'' if done == 1 else 's'} {decision.done} in {server}.")
+    say(f"{counted(done, 'dead letter')} {decision.done} in {server}.")
     return WELL
 
 

@@ -5,14 +5,17 @@ import asyncio
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from sherpa.config import RedisSettings, load
+import asyncpg
+
+from sherpa.config import load
 from sherpa.db.console import can_ask, complain, is_confirmed, say
 from sherpa.db.exitcodes import FAILED, WELL, WRONG_USE
 from sherpa.events.brokers.broker import Broker
-from sherpa.events.brokers.connect import connect
+from sherpa.events.commands.tables import counted
 from sherpa.events.operations.groups import Membership, find_group, forget
 from sherpa.events.operations.session import open_session
 from sherpa.events.operations.settings import OperatorSettings
+from sherpa.events.operations.streams import open_broker
 
 
 def run(arguments: argparse.Namespace) -> int:
@@ -23,32 +26,30 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load(OperatorSettings)
     found = asyncio.run(_find(settings, arguments.name))
     undone = sum(each.pending + (each.lag or 0) for each in found)
-    question = (
-        f"Forget {arguments.name} in {len(found)} partitions, with {undone} entries it has not handled?"
-    )
+    question = f"Forget {arguments.name} in {counted(len(found), 'partition')}, with {undone} entries it has not handled?"
     if not arguments.yes and not is_confirmed(question):
         complain("Nothing was changed.")
         return FAILED
     done = asyncio.run(_forget(settings, arguments.name))
-    say(f"{arguments.name} is forgotten in {done} partition{'' if done == 1 else 's'}.")
+    say(f"{arguments.name} is forgotten in {counted(done, 'partition')}.")
     say(f"What it failed on is still kept: `dead-letters discard --handler {arguments.name}`.")
     return WELL
 
 
 async def _find(settings: OperatorSettings, name: str) -> Sequence[Membership]:
-    async with open_session(settings.database, "groups") as connection, _broker(settings.redis) as broker:
+    async with _open(settings) as (connection, broker):
         return await find_group(connection, broker, name)
 
 
 async def _forget(settings: OperatorSettings, name: str) -> int:
-    async with open_session(settings.database, "groups") as connection, _broker(settings.redis) as broker:
+    async with _open(settings) as (connection, broker):
         return await forget(broker, await find_group(connection, broker, name))
 
 
 @asynccontextmanager
-async def _broker(settings: RedisSettings) -> AsyncIterator[Broker]:
-    broker = connect(settings, client_name="sherpa-events-groups")
-    try:
-        yield broker
-    finally:
-        await broker.close()
+async def _open(settings: OperatorSettings) -> AsyncIterator[tuple[asyncpg.Connection, Broker]]:
+    async with (
+        open_session(settings.database, "groups") as connection,
+        open_broker(settings.redis, "groups") as broker,
+    ):
+        yield connection, broker

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from sherpa.config import RedisSettings, load
 from sherpa.db.console import say
 from sherpa.db.exitcodes import WELL
-from sherpa.events.brokers.connect import connect
 from sherpa.events.commands.tables import as_json, rows_as_text
 from sherpa.events.operations.groups import Membership, list_groups
 from sherpa.events.operations.settings import StreamSettings
+from sherpa.events.operations.streams import open_broker
 
 _HEAD = ("group", "partition", "lag", "pending", "consumers", "last delivered")
 
@@ -27,11 +27,8 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _list(settings: RedisSettings) -> Sequence[Membership]:
-    broker = connect(settings, client_name="sherpa-events-groups")
-    try:
+    async with open_broker(settings, "groups") as broker:
         return await list_groups(broker)
-    finally:
-        await broker.close()
 
 
 def _columns(each: Membership) -> tuple[str, ...]:

@@ -9,11 +9,11 @@ from sherpa.config import load
 from sherpa.db.console import say
 from sherpa.db.dsn import describe_server
 from sherpa.db.exitcodes import FAILED, WELL
-from sherpa.events.brokers.connect import connect
 from sherpa.events.commands.tables import as_json, rows_as_text
 from sherpa.events.operations.overview import HandlerState, Overview, Partition, look
 from sherpa.events.operations.session import open_session
 from sherpa.events.operations.settings import OperatorSettings
+from sherpa.events.operations.streams import open_broker
 from sherpa.events.operations.worries import worries
 
 
@@ -36,12 +36,11 @@ def run(arguments: argparse.Namespace) -> int:
 
 
 async def _look(settings: OperatorSettings) -> Overview:
-    async with open_session(settings.database, "status") as connection:
-        broker = connect(settings.redis, client_name="sherpa-events-status")
-        try:
-            return await look(connection, broker, settings.events)
-        finally:
-            await broker.close()
+    async with (
+        open_session(settings.database, "status") as connection,
+        open_broker(settings.redis, "status") as broker,
+    ):
+        return await look(connection, broker, settings.events)
 
 
 def _outbox(seen: Overview, server: str) -> str:

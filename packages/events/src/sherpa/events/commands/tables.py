@@ -26,6 +26,11 @@ def as_json(found: "DataclassInstance", *, without: Sequence[str] = ()) -> dict[
     return {name: _plain(value) for name, value in facts.items() if name not in without}
 
 
+def counted(number: int, what: str) -> str:
+    """Return `1 group`, `2 groups`."""
+    return f"{number} {what}" if number == 1 else f"{number} {what}s"
+
+
 def visible_lines(text: str) -> str:
     """Keep line ends and tabs of a text that others wrote, and show its other control characters."""
     return "".join(each if each in "\n\t" else _visible(each) for each in text)

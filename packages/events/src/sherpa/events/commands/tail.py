@@ -4,16 +4,16 @@ import argparse
 import asyncio
 import json
 from collections.abc import Mapping
+from contextlib import suppress
 from typing import Final
 
 from sherpa.config import load
 from sherpa.db.console import complain, say
 from sherpa.db.exitcodes import WELL
-from sherpa.events.brokers.broker import Broker
-from sherpa.events.brokers.connect import connect
 from sherpa.events.commands.tables import rows_as_text
 from sherpa.events.errors import BrokerUnavailableError
 from sherpa.events.operations.settings import StreamSettings
+from sherpa.events.operations.streams import open_broker
 from sherpa.events.operations.tailing import Filter, Tail
 
 # Entries are deleted when all handlers have done them, looked for once a second: rarely within this time.
@@ -25,12 +25,8 @@ def run(arguments: argparse.Namespace) -> int:
     """Follow; Ctrl-C is how it ends, and ends it well."""
     settings = load(StreamSettings)
     wanted = Filter(types=frozenset(arguments.type), aggregate_id=arguments.aggregate)
-    broker = connect(settings.redis, client_name="sherpa-events-tail")
-    try:
-        tail = Tail(broker, range(settings.events.partitions), wanted)
-        asyncio.run(_follow(tail, broker, as_json=arguments.json))
-    except KeyboardInterrupt:
-        pass
+    with suppress(KeyboardInterrupt):
+        asyncio.run(_follow(settings, wanted, as_json=arguments.json))
     return WELL
 
 
@@ -48,16 +44,15 @@ async def show(tail: Tail, *, was_away: bool, as_json: bool) -> bool:
     return False
 
 
-async def _follow(tail: Tail, broker: Broker, *, as_json: bool) -> None:
+async def _follow(settings: StreamSettings, wanted: Filter, *, as_json: bool) -> None:
     is_away = False
-    try:
+    async with open_broker(settings.redis, "tail") as broker:
+        tail = Tail(broker, range(settings.events.partitions), wanted)
         await tail.begin()
         complain("Following; Ctrl-C ends it.")
         while True:
             is_away = await show(tail, was_away=is_away, as_json=as_json)
             await asyncio.sleep(_AWAY_SECONDS if is_away else _POLL_SECONDS)
-    finally:
-        await broker.close()
 
 
 def _line(event: Mapping[str, str]) -> str:
