@@ -270,6 +270,20 @@ async def test_new_connection_needs_server(database_settings: DatabaseSettings, 
             await _use(database, "transaction")
 
 
+async def test_lost_connections_are_told_in_one_line(
+    own_server: Any, caplog: pytest.LogCaptureFixture
+) -> None:
+    """While the server is away, the pool that wants its connections back says why, without a traceback."""
+    await asyncio.to_thread(own_server.server.start)
+    async with open_with(own_server.settings(), min_connections=1):
+        await asyncio.to_thread(own_server.server.stop)
+        await until(lambda: any(record.name == "asyncpg.pool" for record in caplog.records))
+
+    told = next(record for record in caplog.records if record.name == "asyncpg.pool")
+    assert "retrying: [Errno" in told.getMessage()
+    assert told.exc_info is None
+
+
 async def _use(database: Database, way: str) -> None:
     """Run a query in one of the ways there are."""
     match way:

@@ -1,6 +1,7 @@
 """The connection pool: as many sessions as the settings allow, handed out within the time that they allow."""
 
 import asyncio
+import logging
 import random
 import sys
 from collections.abc import AsyncIterator, Iterator
@@ -21,6 +22,18 @@ from sherpa.db.translation import translate
 from sherpa.telemetry.logging import get_logger
 
 log = get_logger(__name__)
+
+
+def _in_one_line(record: logging.LogRecord) -> bool:
+    """Give the reason in place of the traceback that asyncpg adds each time that a connection fails."""
+    if record.exc_info:
+        reason = str(record.exc_info[1]) or record.exc_info[0]
+        record.msg, record.args, record.exc_info = f"{record.getMessage()}: {reason}", (), None
+    return True
+
+
+# Below `min_connections` the pool tries to connect by itself, up to once a second while the server is away.
+logging.getLogger("asyncpg.pool").addFilter(_in_one_line)
 
 _DRIVER_ERRORS = (asyncpg.PostgresError, asyncpg.InterfaceError, asyncpg.InternalClientError)
 
