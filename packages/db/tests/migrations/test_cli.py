@@ -23,7 +23,7 @@ def test_migrate_tells_each_step(run: Run, empty_database_settings: DatabaseSett
     """A line for each migration with its duration, and one that sums up and says where."""
     code, out, err = run("migrate")
 
-    steps = [line.split() for line in out.splitlines() if line.startswith("00")]
+    steps = [line.split() for line in out.splitlines() if line[:3].isdigit()]
     assert (0, "") == (code, err)
     assert [[each, "applied", "ms"] for each in ALL] == [
         [name, state, unit] for name, state, _, unit in steps
@@ -55,7 +55,7 @@ def test_revert_takes_one_step(run: Run, empty_database_settings: DatabaseSettin
         ([], "required"),
         (["upgrade"], "invalid choice"),
         (["migrate", "--to", "999"], f"Known: {', '.join(ALL)}"),
-        (["migrate", "--to", "00"], f"any of {', '.join(ALL)}"),
+        (["migrate", "--to", "0"], f"any of {', '.join(ALL)}"),
         (["revert", "--to", "001"], "not applied"),
         (["revert", "--steps", "0"], "must be 1 or more, not 0"),
         (["revert", "--steps", "many"], "must be 1 or more, not many"),
