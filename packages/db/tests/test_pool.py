@@ -280,7 +280,7 @@ async def test_lost_connections_are_told_in_one_line(
         await until(lambda: any(record.name == "asyncpg.pool" for record in caplog.records))
 
     told = next(record for record in caplog.records if record.name == "asyncpg.pool")
-    assert "retrying: [Errno" in told.getMessage()
+    assert told.getMessage().partition("retrying: ")[2]
     assert told.exc_info is None
 
 
