@@ -8,10 +8,11 @@ import asyncpg
 import msgspec
 import pytest
 
+from sherpa.config import EventsSettings
 from sherpa.db.engine import Database
 from sherpa.events.errors import InvalidEventError
 from sherpa.events.event import Event, Payload
-from sherpa.events.publishing import PAYLOAD_BYTES, limit_payloads, publish, publish_all
+from sherpa.events.publishing import limit_payloads, publish, publish_all
 
 
 class Noted(Payload, frozen=True, kw_only=True):
@@ -121,7 +122,7 @@ async def test_longest_names_and_payload_fit(database: Database, connection: asy
 
     async with database.transaction() as transaction:
         await publish(transaction, Event(aggregate_id=uuid4(), payload=made()))
-        await publish(transaction, noted(text="x" * (PAYLOAD_BYTES - overhead)))
+        await publish(transaction, noted(text="x" * (EventsSettings().payload_bytes - overhead)))
 
     assert 2 == await connection.fetchval("SELECT count(*) FROM outbox")
 

@@ -11,6 +11,7 @@ from uuid import UUID
 
 import msgspec
 
+from sherpa.config import EventsSettings
 from sherpa.db.engine import Database
 from sherpa.db.postgres import PooledEngine
 from sherpa.db.transaction import Transaction
@@ -18,9 +19,6 @@ from sherpa.events.entry import decoder
 from sherpa.events.errors import InvalidEventError
 from sherpa.events.event import Event, Payload
 from sherpa.events.wakeup import Wakeup
-
-PAYLOAD_BYTES: Final = 65_536
-"""How many bytes a payload's JSON may have, unless `limit_payloads` said otherwise."""
 
 # Each event is a microsecond later than the one before, so that call order is the outbox's order. Inserting a
 # row takes longer than that: whatever the transaction publishes next is later still.
@@ -54,10 +52,10 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class _Limit:
-    """What one Database's payloads are bounded by."""
+    """What one Database's payloads are bounded by: as by default, unless `limit_payloads` said otherwise."""
 
     def __init__(self, _: PooledEngine) -> None:
-        self.payload_bytes = PAYLOAD_BYTES
+        self.payload_bytes = EventsSettings().payload_bytes
 
     async def close(self) -> None:
         """Do nothing: there is nothing to end."""

@@ -10,9 +10,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NewType, Protocol
 
-MOST_PARTITIONS = 256
-"""Partitions that there may be at most."""
-
 type Fields = Mapping[str, str]
 """An entry's fields and their texts, as `sherpa.events.entry` defines them."""
 

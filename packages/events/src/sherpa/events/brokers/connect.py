@@ -9,7 +9,8 @@ from redis.asyncio.sentinel import Sentinel
 from redis.backoff import NoBackoff
 
 from sherpa.config import RedisSettings, RedisTopology
-from sherpa.events.brokers.broker import MOST_PARTITIONS, Broker
+from sherpa.config.sections.events import MOST_PARTITIONS
+from sherpa.events.brokers.broker import Broker
 from sherpa.events.brokers.cluster import ClusterLink
 from sherpa.events.brokers.link import Address, Link, PoolLink
 from sherpa.events.brokers.sentinel import SentinelLink

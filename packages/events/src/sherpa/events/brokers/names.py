@@ -1,6 +1,6 @@
 """The keys that the broker has in Redis: a partition's are in one slot, so that one script may use them."""
 
-from sherpa.events.brokers.broker import MOST_PARTITIONS
+from sherpa.config.sections.events import MOST_PARTITIONS
 
 LAYOUT = "sherpa:events:partitions"
 """Into how many partitions what is in the streams was divided."""

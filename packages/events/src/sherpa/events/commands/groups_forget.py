@@ -26,7 +26,8 @@ def run(arguments: argparse.Namespace) -> int:
     settings = load(OperatorSettings)
     found = asyncio.run(_find(settings, arguments.name))
     undone = sum(each.pending + (each.lag or 0) for each in found)
-    question = f"Forget {arguments.name} in {counted(len(found), 'partition')}, with {undone} entries it has not handled?"
+    where = counted(len(found), "partition")
+    question = f"Forget {arguments.name} in {where}, with {undone} entries it has not handled?"
     if not arguments.yes and not is_confirmed(question):
         complain("Nothing was changed.")
         return FAILED

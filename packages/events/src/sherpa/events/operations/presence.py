@@ -6,8 +6,8 @@ from typing import Final
 
 import asyncpg
 
+from sherpa.config.sections.events import MOST_PARTITIONS
 from sherpa.events import locks
-from sherpa.events.brokers.broker import MOST_PARTITIONS
 from sherpa.events.handling import names as handlers
 from sherpa.events.relay import leadership as relays
 

@@ -2,8 +2,8 @@
 
 from typing import Final
 
+from sherpa.config.sections.events import MOST_PARTITIONS
 from sherpa.events import locks
-from sherpa.events.brokers.broker import MOST_PARTITIONS
 from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.session import Session
 
