@@ -13,6 +13,7 @@ EXAMPLE = """\
 # A comment with DATABASE_URL=in it
 ENVIRONMENT=development
 PORT={api}
+WORKER_PORT={worker}
 DATABASE_URL=postgresql://sherpa:change-me@127.0.0.1:{postgres}/choice_sherpa
 REDIS_URL=redis://127.0.0.1:{redis}/0
 # PORT=1
@@ -21,8 +22,10 @@ REDIS_URL=redis://127.0.0.1:{redis}/0
 
 @pytest.fixture
 def numbers() -> dict[str, int]:
-    """Three free ports."""
-    return dict(zip(("api", "postgres", "redis"), {ports.any_free() for _ in range(20)}, strict=False))
+    """Four free ports."""
+    return dict(
+        zip(("api", "worker", "postgres", "redis"), {ports.any_free() for _ in range(20)}, strict=False)
+    )
 
 
 @pytest.fixture
@@ -75,8 +78,8 @@ def test_taken_ports_are_replaced(root: Path, numbers: dict[str, int]) -> None:
 
 def test_replacements_differ(tmp_path: Path, port: int) -> None:
     """Even an example in which all ports are the same and taken leads to four different ones."""
-    example = EXAMPLE.format(api=port, postgres=port, redis=port)
-    (tmp_path / ".env.example").write_text(f"{example}WORKER_PORT={port}\n")
+    example = EXAMPLE.format(api=port, worker=port, postgres=port, redis=port)
+    (tmp_path / ".env.example").write_text(example)
 
     with socket.create_server(("127.0.0.1", port)):
         envfile.create(tmp_path)
