@@ -310,3 +310,21 @@ async def test_session_without_beats_is_ended(stage: Stage) -> None:
     await asyncio.sleep(5.5)
 
     assert (Outcome.TAKEN, False) == (await other.step(), owner.is_owner)
+
+
+async def test_session_paused_in_a_transaction_is_ended(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A process that is paused while its handler runs loses that session, too, after the handler's time."""
+    monkeypatch.setattr("sherpa.events.handling.ownership.IDLE_LIMIT_SECONDS", 1)
+    paused, other = ownership_of(stage.database), ownership_of(stage.database)
+    await paused.take(lambda _: None)
+    await paused.lanes[0].connection.execute("BEGIN")
+
+    async with asyncio.timeout(20):
+        while not await other.take(lambda _: None):  # noqa: ASYNC110 - servers tell nobody
+            await asyncio.sleep(0.2)
+
+    assert other.is_held
+    await paused.give_up()
+    await other.give_up()
