@@ -2,20 +2,17 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import fields
 from datetime import timedelta
 
 from sherpa.events.handling.backoff import longest_retries
 from sherpa.events.handling.errors import InvalidHandlersError
-from sherpa.events.handling.handler import Handler, Kind
+from sherpa.events.handling.handler import DEFAULT_CONCURRENCY, Handler, Kind
 
 NAME_LENGTH = 100
 MOST_ATTEMPTS = 100
 MOST_EVENTS_AT_ONCE = 10_000
 MOST_LANES = 32
 LONGEST_TIMEOUT_SECONDS = 3600.0
-
-_LANES = next(each.default for each in fields(Handler) if each.name == "concurrency")
 
 
 def check_handlers(handlers: Sequence[Handler], *, dedupe_retention: timedelta | None = None) -> None:
@@ -70,7 +67,7 @@ def _declaration_faults(handler: Handler) -> Iterator[str]:
     for (event_type, version), times in versions.items():
         if times > 1:
             yield f"it takes version {version} of {event_type!r} as {times} classes: name one of them."
-    if handler.kind is not Kind.EACH and handler.concurrency != _LANES:
+    if handler.kind is not Kind.EACH and handler.concurrency != DEFAULT_CONCURRENCY:
         yield "concurrency is for Kind.EACH: leave it out, a batch is one transaction."
 
 

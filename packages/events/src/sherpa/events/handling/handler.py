@@ -3,10 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from sherpa.db.transaction import Transaction
 from sherpa.events.event import Payload, Received
+
+DEFAULT_CONCURRENCY: Final = 4
 
 type Handle = Callable[[Transaction, Received[Any]], Awaitable[None]]
 type HandleSet = Callable[[Transaction, Sequence[Received[Any]]], Awaitable[None]]
@@ -54,4 +56,4 @@ class Handler:
     backoff: Backoff = field(default_factory=Backoff)
     timeout_seconds: float = 30.0
     batch_size: int = 100
-    concurrency: int = 4
+    concurrency: int = DEFAULT_CONCURRENCY
