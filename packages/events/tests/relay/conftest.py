@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -103,10 +103,20 @@ async def make_relay(database_settings: DatabaseSettings, broker: Broker) -> Asy
     made: list[Relay] = []
 
     def make(
-        *, partition: int = 0, at: Broker = broker, metrics: Metrics | None = None, **settings: Any
+        *,
+        partition: int = 0,
+        at: Broker = broker,
+        metrics: Metrics | None = None,
+        groups: Sequence[str] = (),
+        **settings: Any,
     ) -> Relay:
         relay = Relay(
-            database_settings, at, partition=partition, settings=EventsSettings(**settings), metrics=metrics
+            database_settings,
+            at,
+            partition=partition,
+            settings=EventsSettings(**settings),
+            metrics=metrics,
+            groups=groups,
         )
         made.append(relay)
         return relay

@@ -19,7 +19,7 @@ from packages.events.tests.relay.conftest import (
 )
 from sherpa.config import DatabaseSettings, EventsSettings
 from sherpa.db.errors import DatabaseRefusedError
-from sherpa.events.brokers.broker import Broker, Fields, Token
+from sherpa.events.brokers.broker import BEGINNING, Broker, Fields, Token
 from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.metrics import Metrics
 from sherpa.events.relay.outcome import Outcome
@@ -46,11 +46,13 @@ class SlowBroker(MemoryBroker):
         self.appending = asyncio.Event()
         self._seconds = seconds
 
-    async def append(self, partition: int, token: Token, entries: Sequence[Fields]) -> None:
+    async def append(
+        self, partition: int, token: Token, entries: Sequence[Fields], *, after: str = BEGINNING
+    ) -> str:
         """Append after a while."""
         self.appending.set()
         await asyncio.sleep(self._seconds)
-        await super().append(partition, token, entries)
+        return await super().append(partition, token, entries, after=after)
 
 
 async def test_second_relay_stands_by(make_relay: MakeRelay) -> None:
@@ -197,7 +199,8 @@ async def test_session_dies_while_rows_are_sent(
 ) -> None:
     """A session whose process is paused in the midst of a result, which is not idle, ends as well."""
     session = await open_session(database_settings, "sherpa-relay-0", lambda: None)
-    reading = asyncio.create_task(session.connection.fetch(ENDLESS))
+    # Longer than our own patience with a statement, which a paused process does not have.
+    reading = asyncio.create_task(session.connection.fetch(ENDLESS, timeout=3600))
     await asyncio.sleep(0.1)
 
     attrgetter("_transport")(session.connection).pause_reading()  # asyncpg has no public way to it

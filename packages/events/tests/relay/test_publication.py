@@ -7,7 +7,7 @@ import asyncpg
 import pytest
 
 from packages.events.tests.relay.conftest import MakeRelay, Stream, Writer, catch_up, marked
-from sherpa.events.brokers.broker import Fields, Token
+from sherpa.events.brokers.broker import BEGINNING, Fields, Token
 from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.errors import BrokerFullError, BrokerUnavailableError
 from sherpa.events.metrics import Metrics
@@ -32,16 +32,19 @@ class FailingBroker(MemoryBroker):
         self.tokens: list[Token] = []
         self._error, self._before, self._after = error, before, after
 
-    async def append(self, partition: int, token: Token, entries: Sequence[Fields]) -> None:
+    async def append(
+        self, partition: int, token: Token, entries: Sequence[Fields], *, after: str = BEGINNING
+    ) -> str:
         """Append, and fail where it is told to."""
         self.tokens.append(token)
         call = len(self.tokens)
         if call in self._before:
             raise self._error()
-        await super().append(partition, token, entries)
+        last = await super().append(partition, token, entries, after=after)
         self.numbers += [json.loads(entry["payload"])["number"] for entry in entries]
         if call in self._after:
             raise self._error()
+        return last
 
 
 async def test_everything_arrives_in_order(
@@ -149,13 +152,16 @@ async def test_no_transaction_is_open_while_appending(
     """While the broker takes its time, the relay's session is idle, outside of any transaction."""
 
     class LookingBroker(MemoryBroker):
-        async def append(self, partition: int, token: Token, entries: Sequence[Fields]) -> None:
+        async def append(
+            self, partition: int, token: Token, entries: Sequence[Fields], *, after: str = BEGINNING
+        ) -> str:
             states.append(
                 await connection.fetchval(
                     "SELECT state FROM pg_stat_activity WHERE application_name = 'sherpa-relay-0'"
                     " AND datname = current_database()"
                 )
             )
+            return await super().append(partition, token, entries, after=after)
 
     states: list[str] = []
     await writer.publish(1)

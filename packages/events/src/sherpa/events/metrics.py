@@ -23,6 +23,7 @@ class RelayMetrics:
     publish_latency: Latencies
     batch_size: Histogram
     failures: Counter
+    recalled: Counter
     leader: Gauge
     term: Gauge
     listening: Gauge
@@ -58,6 +59,7 @@ class Metrics:
             self._publish_latency.labels(label),
             self._batch_size.labels(label),
             self._relay_failures.labels(label),
+            self._recalled.labels(label),
             self._leader.labels(label),
             self._term.labels(label),
             self._listening.labels(label),
@@ -92,6 +94,9 @@ class Metrics:
             registry=self.registry,
         )
         self._relay_failures = self._counter("relay_failures", "Cycles of the relay that failed.", partition)
+        self._recalled = self._counter(
+            "recalled", "Events published again, for the broker had lost its data.", partition
+        )
         self._leader = self._gauge("relay_leader", "1 where this process leads the partition.", partition)
         self._term = self._gauge(
             "relay_term", "The number of the relay's term, 0 when not leading.", partition

@@ -96,6 +96,7 @@ class Appointments:
                 partition=seat.partition,
                 settings=self._events,
                 metrics=self._metrics,
+                groups=[handler.name for handler in self._handlers.values()],
             )
         return Consumer(
             self._handlers[seat.role],

@@ -10,6 +10,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import NewType, Protocol
 
+BEGINNING = "0-0"
+"""Before every entry: no entry has this id."""
+
 type Fields = Mapping[str, str]
 """An entry's fields and their texts, as `sherpa.events.entry` defines them."""
 
@@ -41,12 +44,26 @@ class GroupState:
 
 @dataclass(frozen=True, slots=True)
 class PartitionState:
-    """A stream: entries in it, bytes it takes, and its groups. A stream that is not there has length 0."""
+    """A stream: entries in it, bytes it takes, its oldest entry, and its groups.
+
+    `last_id` is of the entry that was appended last, also where it has been trimmed since: it never falls,
+    unless data is lost. A stream that is not there has length 0.
+    """
 
     length: int
     memory_bytes: int
-    first_id: str | None
+    first: Entry | None
+    last_id: str
     groups: tuple[GroupState, ...]
+
+
+type Position = tuple[int, int]
+
+
+def position(entry_id: str) -> Position:
+    """Return the numbers of an entry's id, which compare as the entries' order."""
+    milliseconds, _, sequence = entry_id.partition("-")
+    return int(milliseconds), int(sequence or 0)
 
 
 class Broker(Protocol):
@@ -59,11 +76,14 @@ class Broker(Protocol):
         """Take a role in a partition (`relay`, or a group's name) and make every earlier token worthless."""
         ...
 
-    async def append(self, partition: int, token: Token, entries: Sequence[Fields]) -> None:
-        """Append all entries, in their order, or none of them.
+    async def append(
+        self, partition: int, token: Token, entries: Sequence[Fields], *, after: str = BEGINNING
+    ) -> str:
+        """Append all entries, in their order, or none of them; return the last one's id.
 
-        Raises FencedError when the role is another's by now, or unknown after a loss of the broker's data;
-        BrokerFullError when there is no room. After BrokerUnavailableError they may be there or not.
+        Raises FencedError when the role is another's by now, or the broker has lost data: the role, or an
+        entry up to `after`, which was appended last; BrokerFullError when there is no room. After
+        BrokerUnavailableError they may be there or not.
         """
         ...
 

@@ -6,7 +6,7 @@ from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sherpa.events.brokers.broker import Entry, Fields, GroupState, PartitionState, Token
+from sherpa.events.brokers.broker import BEGINNING, Entry, Fields, GroupState, PartitionState, Token
 from sherpa.events.errors import BrokerFullError, FencedError, NoGroupError
 
 
@@ -54,7 +54,9 @@ class MemoryBroker:
         self._tokens[partition, role] = token
         return token
 
-    async def append(self, partition: int, token: Token, entries: Sequence[Fields]) -> None:
+    async def append(
+        self, partition: int, token: Token, entries: Sequence[Fields], *, after: str = BEGINNING
+    ) -> str:
         """Append all entries or none."""
         if not all(entries):
             raise ValueError("An entry without fields can't be appended.")
@@ -62,11 +64,14 @@ class MemoryBroker:
         if self.room is not None and self._held() + len(entries) > self.room:
             raise BrokerFullError(f"The broker in memory has room for {self.room} entries.")
         stream = self._streams.setdefault(partition, _Stream())
+        if stream.last < _serial(after):
+            raise FencedError
         for fields in entries:
             stream.last += 1
             stream.entries[stream.last] = dict(fields)
         for event in self._waiting[partition]:
             event.set()
+        return _id(stream.last)
 
     async def ensure_group(self, partition: int, group: str) -> bool:
         """Make the group at the beginning."""
@@ -173,8 +178,8 @@ class MemoryBroker:
             for name, group in sorted(stream.groups.items())
         )
         size = sum(len(text) for fields in stream.entries.values() for text in (*fields, *fields.values()))
-        first = next(iter(stream.entries), None)
-        return PartitionState(len(stream.entries), size, _id(first) if first else None, tuple(groups))
+        first = next((_entry(stream, serial) for serial in stream.entries), None)
+        return PartitionState(len(stream.entries), size, first, _id(stream.last), tuple(groups))
 
     async def partitions(self) -> Sequence[int]:
         """Return which partitions have a stream."""

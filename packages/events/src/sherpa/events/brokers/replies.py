@@ -19,8 +19,14 @@ def pairs(reply: Reply) -> dict[str, Any]:
 
 def state(reply: Reply) -> PartitionState:
     """Read what the script `state` returns."""
-    length, memory_bytes, first_id, groups = reply
-    return PartitionState(length, memory_bytes, first_id, tuple(_group(pairs(each)) for each in groups))
+    length, memory_bytes, first, last_id, groups = reply
+    return PartitionState(
+        length,
+        memory_bytes,
+        entry(first) if first else None,
+        last_id,
+        tuple(_group(pairs(each)) for each in groups),
+    )
 
 
 def _group(facts: dict[str, Any]) -> GroupState:

@@ -13,10 +13,18 @@ import msgspec
 from redis.exceptions import ResponseError
 
 from sherpa.events.brokers import durability, names, replies, scripting
-from sherpa.events.brokers.broker import Entry, Fields, PartitionState, Token
+from sherpa.events.brokers.broker import (
+    BEGINNING,
+    Entry,
+    Fields,
+    PartitionState,
+    Position,
+    Token,
+    position,
+)
 from sherpa.events.brokers.link import Link
 from sherpa.events.brokers.translation import ERRORS, means_another_server, translate
-from sherpa.events.brokers.watching import Position, Watch, position
+from sherpa.events.brokers.watching import Watch
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -38,13 +46,17 @@ class StreamBroker:
         async with self._translated():
             return Token(await scripting.TAKE.run(self._link, keys, secrets.token_hex(8)))
 
-    async def append(self, partition: int, token: Token, entries: Sequence[Fields]) -> None:
+    async def append(
+        self, partition: int, token: Token, entries: Sequence[Fields], *, after: str = BEGINNING
+    ) -> str:
         """Append all entries or none."""
         if not all(entries):
             raise ValueError("An entry without fields can't be appended.")
         packed = _encode([list(chain.from_iterable(fields.items())) for fields in entries])
         async with self._translated():
-            await scripting.APPEND.run(self._link, _keys(partition, "relay"), token, packed)
+            return str(
+                await scripting.APPEND.run(self._link, _keys(partition, "relay"), token, packed, after)
+            )
 
     async def ensure_group(self, partition: int, group: str) -> bool:
         """Make the group at 0, and the stream with it, unless it is there."""

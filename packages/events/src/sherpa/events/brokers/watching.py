@@ -4,19 +4,12 @@ import asyncio
 from contextlib import suppress
 
 from sherpa.events.brokers import names
+from sherpa.events.brokers.broker import Position
 from sherpa.events.brokers.link import Link
 from sherpa.events.brokers.translation import ERRORS
 
-type Position = tuple[int, int]
-
 # The server's blocking is cut into slices, so that a watch which nobody needs any more ends soon.
 _SLICE_SECONDS = 1.0
-
-
-def position(entry_id: str) -> Position:
-    """Return the numbers of an entry's id, which compare as the entries' order."""
-    milliseconds, _, sequence = entry_id.partition("-")
-    return int(milliseconds), int(sequence or 0)
 
 
 class Watch:

@@ -4,30 +4,16 @@ It looks once a second and counts what it appends in between, so the limit on a 
 """
 
 import time
-from dataclasses import dataclass
 from typing import Final
 
 from sherpa.config import EventsSettings
-from sherpa.events.brokers.broker import Broker
+from sherpa.events.brokers.broker import Broker, PartitionState
 
 # Going on at the very mark where it stopped, a relay would stop and go with each batch.
 RESUME_SHARE: Final = 0.9
 LOOK_SECONDS: Final = 1.0
 # What this many entries take of the memory is little, and a look costs a hundredth of their append.
 LOOK_ENTRIES: Final = 5_000
-
-
-@dataclass(frozen=True, slots=True)
-class Fullness:
-    """How full the stream and the memory are, each as a share of its limit; at 1.0 it is full."""
-
-    length: float
-    memory: float
-
-    @property
-    def most(self) -> float:
-        """The share of what is fuller."""
-        return max(self.length, self.memory)
 
 
 class Capacity:
@@ -63,13 +49,18 @@ class Capacity:
         """Pause: the broker had no room."""
         self.is_paused = True
 
-    async def look(self) -> Fullness:
+    def forget(self) -> None:
+        """Look again before anything is appended: what is known may be of another server."""
+        self._look_due = 0.0
+
+    async def look(self) -> PartitionState:
         """Trim the stream, look how full it and the memory are, and pause or go on accordingly."""
         await self._broker.trim(self._partition)
         self._appended = 0
         self._look_due = time.monotonic() + LOOK_SECONDS
-        self._length = (await self._broker.state(self._partition)).length
+        state = await self._broker.state(self._partition)
+        self._length = state.length
         share = await self._broker.memory_share()
-        fullness = Fullness(self._length / self._most, (share or 0.0) / self._memory_share)
-        self.is_paused = fullness.most >= (RESUME_SHARE if self.is_paused else 1.0)
-        return fullness
+        fullness = max(self._length / self._most, (share or 0.0) / self._memory_share)
+        self.is_paused = fullness >= (RESUME_SHARE if self.is_paused else 1.0)
+        return state

@@ -1,4 +1,4 @@
-"""The outbox as the relay reads and marks it: three statements, on a session whose plans are pinned."""
+"""The outbox as the relay reads and marks it: few statements, on a session whose plans are pinned."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -33,6 +33,23 @@ UPDATE outbox SET processed_at = coalesce(processed_at, clock_timestamp())
 WHERE id = ANY($1::text[]::uuid[])
 """
 
+# Their order in time is that of the marks, and those of a batch differ; the margin is for a clock set back.
+_RECALL: Final = f"""
+WITH recalled AS (
+    UPDATE outbox SET processed_at = NULL
+    WHERE processed_at >= $1::timestamptz - interval '5 seconds'
+      AND created_at >= clock_timestamp() - make_interval(days => $2)
+      AND ($3 = 1 OR {partition_of("aggregate_id", "$3")} = $4)
+    RETURNING 1
+)
+SELECT count(*) FROM recalled
+"""  # noqa: S608 - our own constants
+
+_LAST_PUBLISHED: Final = """
+SELECT max(processed_at) FROM outbox
+WHERE processed_at >= clock_timestamp() - make_interval(days => $1)
+"""
+
 _SAMPLE: Final = "SELECT clock_timestamp() AS at, pg_current_snapshot() AS snapshot"
 
 
@@ -55,6 +72,9 @@ class Batch:
 
 
 NOTHING: Final = Batch()
+
+# A million events take half a minute.
+RECALL_SECONDS: Final = 600.0
 
 
 def created_at(entry: Mapping[str, str]) -> datetime:
@@ -82,6 +102,26 @@ class Outbox:
     async def mark(self, ids: Sequence[str]) -> None:
         """Mark the events as published. One that is marked already keeps its time."""
         await self._connection.execute(_MARK, ids)
+
+    async def recall(self, since: datetime, *, days: int) -> int:
+        """Let all wait again that was published since then, but for what is older than the days; count it."""
+        async with self._connection.transaction():
+            # What the relay appends next may be marked for good: a crash of the server must not undo this.
+            await self._connection.execute("SET LOCAL synchronous_commit = on")
+            count: int = await self._connection.fetchval(
+                _RECALL, since, days, *self._share, timeout=RECALL_SECONDS
+            )
+        return count
+
+    async def last_published(self, *, days: int) -> datetime | None:
+        """Return when any partition's event was published last, within so many days."""
+        last: datetime | None = await self._connection.fetchval(_LAST_PUBLISHED, days)
+        return last
+
+    async def now(self) -> datetime:
+        """Return the server's time."""
+        now: datetime = await self._connection.fetchval("SELECT clock_timestamp()")
+        return now
 
     async def sample(self) -> Sample:
         """Return the server's time and its open transactions."""

@@ -49,6 +49,11 @@ class Publication:
         self._confirmed += appending.ids
         return len(appending.entries)
 
+    def restart(self) -> None:
+        """Forget what was read and what was confirmed: all that is not marked is read again."""
+        self._read, self._confirmed = NOTHING, []
+        self._reader.restart()
+
     async def settle(self) -> None:
         """Mark what is confirmed."""
         confirmed, self._confirmed = self._confirmed, []

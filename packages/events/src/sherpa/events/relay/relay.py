@@ -6,6 +6,7 @@
 import asyncio
 import random
 import time
+from collections.abc import Collection
 from contextlib import suppress
 from typing import Final
 
@@ -18,6 +19,7 @@ from sherpa.events.brokers.broker import Broker
 from sherpa.events.errors import BrokerError
 from sherpa.events.metrics import Metrics
 from sherpa.events.relay import leadership
+from sherpa.events.relay.holdings import Holdings
 from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.reporting import Reporter
 from sherpa.events.relay.session import CLOSE_SECONDS, Session, open_session
@@ -43,6 +45,7 @@ DATABASE_ERRORS: Final = (
 class Relay:
     """One partition's relay in this process. The broker is its owner's to close.
 
+    `groups` are those of the handlers that this process runs: the relay makes them before it appends.
     Raises DatabaseRefusedError for settings that lead to a pooler, and ValueError for a partition beyond the
     last.
     """
@@ -55,6 +58,7 @@ class Relay:
         partition: int = 0,
         settings: EventsSettings,
         metrics: Metrics | None = None,
+        groups: Collection[str] = (),
     ) -> None:
         require_sessions(database_settings, "The relay")
         if not 0 <= partition < settings.partitions:
@@ -65,6 +69,8 @@ class Relay:
         self._settings = settings
         self._metrics = (metrics or Metrics()).relay(partition)
         self._reporter = Reporter(partition, settings.partitions)
+        self._holdings = Holdings()
+        self._groups = groups
         self._woken = asyncio.Event()
         self._session: Session | None = None
         self._term: Term | None = None
@@ -116,9 +122,9 @@ class Relay:
         if session is None:
             return
         if term is not None:
-            with suppress(*DATABASE_ERRORS):
+            with suppress(*DATABASE_ERRORS, BrokerError):
                 async with asyncio.timeout(CLOSE_SECONDS):
-                    await term.settle()
+                    await term.leave()
         await session.close()
 
     async def _step(self) -> Outcome:
@@ -130,7 +136,15 @@ class Relay:
         outcome = await leadership.seek(self._session, self._partition, self._settings.partitions)
         if outcome is Outcome.LEADING:
             await self._session.listen(self._read_again)
-            self._term = Term(self._session, self._broker, self._partition, self._settings, self._metrics)
+            self._term = Term(
+                self._session,
+                self._broker,
+                self._partition,
+                settings=self._settings,
+                metrics=self._metrics,
+                holdings=self._holdings,
+                groups=self._groups,
+            )
             self._show_leading(is_leading=True)
         return outcome
 

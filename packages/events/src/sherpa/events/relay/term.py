@@ -4,7 +4,7 @@ The broker's token is taken anew after whatever leaves an append's outcome unkno
 under way somewhere can't arrive after those that follow.
 """
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Final
 
 from sherpa.config import EventsSettings
@@ -13,6 +13,8 @@ from sherpa.events.errors import BrokerError, BrokerFullError, FencedError
 from sherpa.events.metrics import RelayMetrics
 from sherpa.events.relay import layout
 from sherpa.events.relay.capacity import Capacity
+from sherpa.events.relay.healing import Healing
+from sherpa.events.relay.holdings import Holdings
 from sherpa.events.relay.outbox import Batch, Outbox, created_at
 from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.publication import Publication
@@ -24,15 +26,21 @@ _NO_TOKEN: Final = Token("")
 
 
 class Term:
-    """The lead of one partition, on the session that holds its lock."""
+    """The lead of one partition, on the session that holds its lock.
+
+    `holdings` outlive it; `groups` are there before anything is appended.
+    """
 
     def __init__(
         self,
         session: Session,
         broker: Broker,
         partition: int,
+        *,
         settings: EventsSettings,
         metrics: RelayMetrics,
+        holdings: Holdings,
+        groups: Collection[str],
     ) -> None:
         self._session = session
         self._broker = broker
@@ -41,9 +49,13 @@ class Term:
         self._metrics = metrics
         self._token = _NO_TOKEN
         self._capacity = Capacity(broker, partition, settings)
-        outbox = Outbox(session.connection, partition, settings.partitions)
-        self._reader = Reader(outbox, settings.payload_bytes)
-        self._publication = Publication(session, outbox, self._reader, self._append)
+        self._holdings = holdings
+        self._healing = Healing(
+            broker, partition, holdings, groups=groups, replay_days=settings.replay_days, metrics=metrics
+        )
+        self._outbox = Outbox(session.connection, partition, settings.partitions)
+        self._reader = Reader(self._outbox, settings.payload_bytes)
+        self._publication = Publication(session, self._outbox, self._reader, self._append)
 
     async def step(self) -> Outcome:
         """Move a batch on.
@@ -63,6 +75,7 @@ class Term:
             return Outcome.PAUSED
         except FencedError:
             self._token = _NO_TOKEN
+            self._publication.restart()  # what was confirmed may be lost: it is not to be marked
             return Outcome.FENCED
         except BrokerError:
             self._token = _NO_TOKEN
@@ -77,6 +90,12 @@ class Term:
         """Mark what is confirmed."""
         await self._publication.settle()
 
+    async def leave(self) -> None:
+        """Mark what is confirmed, and heal what has been lost: whoever leads next can't know of it."""
+        await self.settle()
+        if self._holdings.since is not None:
+            await self._look()
+
     async def _find_undrained(self) -> Sequence[int]:
         return await self._session.beating(layout.adopt(self._broker, self._settings.partitions))
 
@@ -84,10 +103,17 @@ class Term:
         await self._session.beat()  # the right to take the role is the lock, and that is the session's
         self._token = await self._session.beating(self._broker.take(self._partition, ROLE))
         self._metrics.term.set(int(self._token.partition(":")[0]))
+        self._capacity.forget()
+
+    async def _look(self) -> None:
+        now = await self._outbox.now()
+        state = await self._session.beating(self._capacity.look())
+        if await self._healing.check(self._outbox, state, now):
+            self._publication.restart()
 
     async def _move(self) -> Outcome:
         if self._capacity.is_look_due:
-            await self._session.beating(self._capacity.look())
+            await self._look()
         waiting = self._publication.waiting
         limit = min(self._settings.batch_size, max(0, self._capacity.room - waiting))
         if self._capacity.is_paused or not (limit or waiting):
@@ -100,7 +126,9 @@ class Term:
         return Outcome.CAUGHT_UP if moved else Outcome.IDLE
 
     async def _append(self, batch: Batch) -> None:
-        await self._broker.append(self._partition, self._token, batch.entries)
+        self._holdings.end = await self._broker.append(
+            self._partition, self._token, batch.entries, after=self._holdings.end
+        )
         count = len(batch.entries)
         self._capacity.appended(count)
         self._metrics.published.inc(count)

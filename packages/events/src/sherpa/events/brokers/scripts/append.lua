@@ -3,7 +3,30 @@
 if redis.call('GET', KEYS[2]) ~= ARGV[1] then
   return redis.error_reply('FENCED')
 end
-for _, entry in ipairs(cmsgpack.unpack(ARGV[2])) do
-  redis.call('XADD', KEYS[1], '*', unpack(entry))
+
+local function parts(id)
+  local ms, sequence = string.match(id, '^(%d+)-(%d+)$')
+  return tonumber(ms), tonumber(sequence)
 end
-return 1
+
+-- A server that has lost the stream's end, as a replica that was behind, must not have it end otherwise.
+if ARGV[3] ~= '0-0' then
+  local last = '0-0'
+  if redis.call('EXISTS', KEYS[1]) == 1 then
+    local facts = redis.call('XINFO', 'STREAM', KEYS[1])
+    for i = 1, #facts, 2 do
+      if facts[i] == 'last-generated-id' then last = facts[i + 1] end
+    end
+  end
+  local ms, sequence = parts(last)
+  local wanted_ms, wanted_sequence = parts(ARGV[3])
+  if ms < wanted_ms or (ms == wanted_ms and sequence < wanted_sequence) then
+    return redis.error_reply('FENCED')
+  end
+end
+
+local id
+for _, entry in ipairs(cmsgpack.unpack(ARGV[2])) do
+  id = redis.call('XADD', KEYS[1], '*', unpack(entry))
+end
+return id or ARGV[3]

@@ -1,10 +1,13 @@
 if redis.call('EXISTS', KEYS[1]) == 0 then
-  return {0, 0, false, {}}
+  return {0, 0, false, '0-0', {}}
 end
-local first = redis.call('XRANGE', KEYS[1], '-', '+', 'COUNT', 1)[1]
+local stream = redis.call('XINFO', 'STREAM', KEYS[1])
+local facts = {}
+for i = 1, #stream, 2 do facts[stream[i]] = stream[i + 1] end
 return {
-  redis.call('XLEN', KEYS[1]),
+  facts.length,
   redis.call('MEMORY', 'USAGE', KEYS[1]),
-  first and first[1] or false, -- a nil would end the reply here
+  facts['first-entry'] or false, -- a nil would end the reply here
+  facts['last-generated-id'],
   redis.call('XINFO', 'GROUPS', KEYS[1]),
 }

@@ -1,0 +1,84 @@
+"""Heals a loss of the broker's data: what handlers may not have had is published again, and first.
+
+Why so: docs/decisions/0109-the-relay-heals-a-loss-of-data.md.
+"""
+
+from collections.abc import Collection
+from datetime import datetime
+
+from sherpa.events.brokers.broker import BEGINNING, Broker, PartitionState
+from sherpa.events.metrics import RelayMetrics
+from sherpa.events.relay.holdings import Holdings
+from sherpa.events.relay.horizon import BEGINNING as FIRST
+from sherpa.events.relay.outbox import Outbox
+from sherpa.telemetry.logging import get_logger
+
+log = get_logger(__name__)
+
+
+class Healing:
+    """Looks after one partition's stream. `groups` are there before anything is appended."""
+
+    def __init__(
+        self,
+        broker: Broker,
+        partition: int,
+        holdings: Holdings,
+        *,
+        groups: Collection[str],
+        replay_days: int,
+        metrics: RelayMetrics,
+    ) -> None:
+        self._broker = broker
+        self._partition = partition
+        self._holdings = holdings
+        self._groups = frozenset(groups)
+        self._replay_days = replay_days
+        self._metrics = metrics
+
+    async def check(self, outbox: Outbox, state: PartitionState, now: datetime) -> bool:
+        """Compare a trimmed stream with what it held, and heal a loss; tell whether there was one.
+
+        `now` is PostgreSQL's time, from before the trimming. Failing, it is to be called again.
+        """
+        is_lost = self._holdings.are_lost(state)
+        groups = self._groups | (self._holdings.groups if is_lost else frozenset())
+        await self._make(groups - {group.name for group in state.groups})
+        if is_lost:
+            await self._recall(outbox)
+        elif self._holdings.since is None and state.last_id == BEGINNING:
+            await self._suspect(outbox)
+        self._holdings.note(state, now)
+        self._holdings.groups |= groups
+        return is_lost
+
+    async def _make(self, missing: Collection[str]) -> None:
+        # What one group is done with is trimmed: another one that is made later would never be given it.
+        for group in sorted(missing):
+            await self._broker.ensure_group(self._partition, group)
+
+    async def _recall(self, outbox: Outbox) -> None:
+        since = self._holdings.since or FIRST
+        count = await outbox.recall(since, days=self._replay_days)
+        self._metrics.recalled.inc(count)
+        log.warning(
+            "the broker has lost data: what handlers may not have had is published again",
+            partition=self._partition,
+            events=count,
+            since=since.isoformat(),
+        )
+
+    async def _suspect(self, outbox: Outbox) -> None:
+        """Warn where the broker has never had anything of what was published; nobody here knows more."""
+        last = await outbox.last_published(days=self._replay_days)
+        if last is None:
+            return
+        for partition in await self._broker.partitions():
+            if (await self._broker.state(partition)).last_id != BEGINNING:
+                return
+        log.warning(
+            "the broker has no trace of what was published: if it has lost data, run"
+            " `inv events replay --since …` with a time when all was handled",
+            partition=self._partition,
+            last_published=last.isoformat(),
+        )
