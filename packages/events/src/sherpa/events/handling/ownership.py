@@ -136,7 +136,10 @@ class Ownership:
                             await lane.connection.remove_listener(CHANNEL, self._hear)
                 except (DatabaseError, TimeoutError):
                     self._connections.discard(lane.connection)
-                await self._connections.release(lane.connection)
+                if lane.is_alive:
+                    await self._connections.release(lane.connection)
+                else:  # it still has its listener, with which asyncpg takes none back without a warning
+                    self._connections.discard(lane.connection)
 
     def _hear(
         self, _connection: Connection | PoolConnectionProxy, _pid: int, _channel: str, payload: object
