@@ -1,13 +1,13 @@
 """What a handler's lines and numbers tell: for which event it was, how often, how long."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from typing import Any
 from uuid import uuid4
 
 import pytest
 from redis.asyncio import Redis
 
-from packages.events.tests.handling.conftest import Counted, Stage, entry, record
+from packages.events.tests.handling.conftest import Counted, Stage, entry, record, record_set
 from sherpa.config import RedisSettings
 from sherpa.db.transaction import Transaction
 from sherpa.events.brokers.connect import connect
@@ -88,6 +88,26 @@ async def test_what_happens_is_counted(stage: Stage) -> None:
     names = ("handled_total", "duplicates_total", "retries_total", "handling_seconds_count")
     sample = stage.metrics.registry.get_sample_value
     assert [2, 1, 1, 3] == [sample(f"sherpa_events_{name}", {"handler": "counter"}) for name in names]
+
+
+@pytest.mark.parametrize(("kind", "handle"), [(Kind.BATCH, record), (Kind.SET, record_set)])
+async def test_events_of_a_batch_are_counted(
+    stage: Stage, kind: Kind, handle: Callable[..., Awaitable[None]]
+) -> None:
+    """Each event of a batch counts, as handled or as a duplicate."""
+    event = entry(1)
+    consumer = stage.consumer(kind=kind, handle=handle)
+    await stage.append(event, entry(2))
+    await stage.drain(consumer)
+    await stage.append(event, entry(3))
+
+    await stage.drain(consumer)
+
+    sample = stage.metrics.registry.get_sample_value
+    assert [3, 1] == [
+        sample(f"sherpa_events_{name}", {"handler": "counter"})
+        for name in ("handled_total", "duplicates_total")
+    ]
 
 
 async def test_lost_entry_is_counted_and_not_waited_for(stage: Stage, redis_settings: RedisSettings) -> None:
