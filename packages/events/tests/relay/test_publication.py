@@ -47,6 +47,28 @@ class FailingBroker(MemoryBroker):
         return last
 
 
+REFUSE_MARKS = """
+CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$BEGIN RAISE SQLSTATE '53100'; END$$;
+CREATE TRIGGER refuse BEFORE UPDATE ON outbox FOR EACH ROW EXECUTE FUNCTION refuse()
+"""
+
+
+async def test_nothing_is_appended_that_cant_be_marked(
+    relay: Relay, writer: Writer, stream: Stream, connection: asyncpg.Connection
+) -> None:
+    """A server that can't write keeps its events until it can: no copies of them fill the stream."""
+    await writer.publish(1, 2, 3)
+    await connection.execute(REFUSE_MARKS)
+
+    outcomes = {await relay.step() for _ in range(10)}
+    meanwhile = await stream.numbers()
+    await connection.execute("DROP TRIGGER refuse ON outbox")
+    await catch_up(relay)
+
+    assert ({Outcome.LEADING, Outcome.DATABASE_AWAY}, []) == (outcomes, meanwhile)
+    assert [1, 2, 3] == await stream.numbers()
+
+
 async def test_everything_arrives_in_order(
     relay: Relay, writer: Writer, stream: Stream, connection: asyncpg.Connection
 ) -> None:

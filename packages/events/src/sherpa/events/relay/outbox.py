@@ -33,6 +33,12 @@ UPDATE outbox SET processed_at = coalesce(processed_at, clock_timestamp())
 WHERE id = ANY($1::text[]::uuid[])
 """
 
+_TOUCH: Final = """
+UPDATE outbox SET processed_at = NULL WHERE id = (
+    SELECT id FROM outbox WHERE processed_at IS NULL ORDER BY created_at, id LIMIT 1
+) AND processed_at IS NULL
+"""
+
 # Their order in time is that of the marks, and those of a batch differ; the margin is for a clock set back.
 _RECALL: Final = f"""
 WITH recalled AS (
@@ -102,6 +108,10 @@ class Outbox:
     async def mark(self, ids: Sequence[str]) -> None:
         """Mark the events as published. One that is marked already keeps its time."""
         await self._connection.execute(_MARK, ids)
+
+    async def touch(self) -> None:
+        """Write to an event that waits, if there is one, and change nothing: raises what marking would."""
+        await self._connection.execute(_TOUCH)
 
     async def recall(self, since: datetime, *, days: int) -> int:
         """Let all wait again that was published since then, but for what is older than the days; count it."""

@@ -100,7 +100,9 @@ class Term:
         return await self._session.beating(layout.adopt(self._broker, self._settings.partitions))
 
     async def _take(self) -> None:
-        await self._session.beat()  # the right to take the role is the lock, and that is the session's
+        # The right to take the role is the lock, and that is the session's. What can't be marked, where the
+        # server is read-only or its disk is full, would be appended again and again.
+        await self._outbox.touch()
         self._token = await self._session.beating(self._broker.take(self._partition, ROLE))
         self._metrics.term.set(int(self._token.partition(":")[0]))
         self._capacity.forget()
