@@ -106,9 +106,8 @@ async def fill_valkey(stand: Stand) -> None:
 
 
 async def flush_valkey(stand: Stand) -> None:
-    """Delete all of Valkey's data, and replay all that a handler may not have had."""
+    """Delete all of Valkey's data: streams, groups, roles. Nobody replays anything."""
     await stand.redis("FLUSHALL")
-    await stand.operate("replay", "--since", "2m")
 
 
 async def cut_connections(stand: Stand) -> None:
@@ -197,8 +196,8 @@ VALKEY = (
     Fault("Valkey killed, and long away", kill_valkey),
     Fault("Valkey paused", pause_valkey),
     Fault("Valkey full", fill_valkey),
+    Fault("Valkey flushed", flush_valkey),
 )
-FLUSHED = Fault("Valkey flushed, then replay", flush_valkey)
 NETWORK = (
     Fault("connections cut", cut_connections),
     Fault("connections refused", refuse_connections),
@@ -212,7 +211,6 @@ WORKERS = (
     Fault("a worker paused and resumed", pause_worker),
     Fault("workers rolled", roll_workers, START_SECONDS),
 )
-# Without the flush, which has a story of its own: what was lost comes after what followed it, out of order.
 ALL = (*POSTGRES, *VALKEY, *NETWORK, *WORKERS)
 
 

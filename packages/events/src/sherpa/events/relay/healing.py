@@ -4,7 +4,8 @@ Why so: docs/decisions/0109-the-relay-heals-a-loss-of-data.md.
 """
 
 from collections.abc import Collection
-from datetime import datetime
+from datetime import datetime, timedelta
+from typing import Final
 
 from sherpa.events.brokers.broker import BEGINNING, Broker, PartitionState
 from sherpa.events.metrics import RelayMetrics
@@ -14,6 +15,9 @@ from sherpa.events.relay.outbox import Outbox
 from sherpa.telemetry.logging import get_logger
 
 log = get_logger(__name__)
+
+LATELY: Final = timedelta(minutes=15)
+"""A relay that knows nothing of what the broker held takes handlers to have been no further behind."""
 
 
 class Healing:
@@ -36,18 +40,19 @@ class Healing:
         self._replay_days = replay_days
         self._metrics = metrics
 
-    async def check(self, outbox: Outbox, state: PartitionState, now: datetime) -> bool:
-        """Compare a trimmed stream with what it held, and heal a loss; tell whether there was one.
+    async def check(self, outbox: Outbox, state: PartitionState, now: datetime, *, is_new: bool) -> bool:
+        """Compare a trimmed stream with what it held, and heal a loss; tell whether there may be one.
 
-        `now` is PostgreSQL's time, from before the trimming. Failing, it is to be called again.
+        `now` is PostgreSQL's time, from before the trimming; `is_new`: the broker knows of no relay before
+        this one. Failing, it is to be called again.
         """
         is_lost = self._holdings.are_lost(state)
         groups = self._groups | (self._holdings.groups if is_lost else frozenset())
         await self._make(groups - {group.name for group in state.groups})
         if is_lost:
             await self._recall(outbox)
-        elif self._holdings.since is None and state.last_id == BEGINNING:
-            await self._suspect(outbox)
+        elif self._holdings.since is None and is_new and state.last_id == BEGINNING:
+            await self._suspect(outbox, now)
         self._holdings.note(state, now)
         self._holdings.groups |= groups
         return is_lost
@@ -68,17 +73,17 @@ class Healing:
             since=since.isoformat(),
         )
 
-    async def _suspect(self, outbox: Outbox) -> None:
-        """Warn where the broker has never had anything of what was published; nobody here knows more."""
-        last = await outbox.last_published(days=self._replay_days)
-        if last is None:
+    async def _suspect(self, outbox: Outbox, now: datetime) -> None:
+        """Publish again what was published lately: the broker has never had any of it, or lost it all."""
+        since = now - LATELY
+        count = await outbox.recall(since, days=self._replay_days)
+        if not count:
             return
-        for partition in await self._broker.partitions():
-            if (await self._broker.state(partition)).last_id != BEGINNING:
-                return
+        self._metrics.recalled.inc(count)
         log.warning(
-            "the broker has no trace of what was published: if it has lost data, run"
-            " `inv events replay --since …` with a time when all was handled",
+            "the broker has no trace of what was published: what was lately is published again; if it has"
+            " lost data while handlers were further behind, run `inv events replay --since …`",
             partition=self._partition,
-            last_published=last.isoformat(),
+            events=count,
+            since=since.isoformat(),
         )

@@ -1,6 +1,10 @@
 """The streams' division into partitions: it changes only when what was divided otherwise has been handled."""
 
+from typing import Final
+
 from sherpa.events.brokers.broker import Broker
+
+ROLE: Final = "relay"
 
 
 async def adopt(broker: Broker, partitions: int) -> list[int]:
@@ -8,10 +12,15 @@ async def adopt(broker: Broker, partitions: int) -> list[int]:
 
     Return the partitions that are not drained yet; with any of them, nothing may be published.
     """
-    if await broker.layout() == partitions:
+    known = await broker.layout()
+    if known == partitions:
         return []
     waiting = [number for number in await broker.partitions() if not await _is_drained(broker, number)]
     if not waiting:
+        for number in range(
+            partitions if known else 0
+        ):  # new streams are no sign of a loss: they have a term
+            await broker.take(number, ROLE)
         await broker.record_layout(partitions)
     return waiting
 

@@ -51,11 +51,6 @@ WITH recalled AS (
 SELECT count(*) FROM recalled
 """  # noqa: S608 - our own constants
 
-_LAST_PUBLISHED: Final = """
-SELECT max(processed_at) FROM outbox
-WHERE processed_at >= clock_timestamp() - make_interval(days => $1)
-"""
-
 _SAMPLE: Final = "SELECT clock_timestamp() AS at, pg_current_snapshot() AS snapshot"
 
 
@@ -122,11 +117,6 @@ class Outbox:
                 _RECALL, since, days, *self._share, timeout=RECALL_SECONDS
             )
         return count
-
-    async def last_published(self, *, days: int) -> datetime | None:
-        """Return when any partition's event was published last, within so many days."""
-        last: datetime | None = await self._connection.fetchval(_LAST_PUBLISHED, days)
-        return last
 
     async def now(self) -> datetime:
         """Return the server's time."""

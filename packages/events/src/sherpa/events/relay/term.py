@@ -21,7 +21,6 @@ from sherpa.events.relay.publication import Publication
 from sherpa.events.relay.reading import Reader
 from sherpa.events.relay.session import Session
 
-ROLE: Final = "relay"
 _NO_TOKEN: Final = Token("")
 
 
@@ -48,6 +47,7 @@ class Term:
         self._settings = settings
         self._metrics = metrics
         self._token = _NO_TOKEN
+        self._is_new = False
         self._capacity = Capacity(broker, partition, settings)
         self._holdings = holdings
         self._healing = Healing(
@@ -103,14 +103,16 @@ class Term:
         # The right to take the role is the lock, and that is the session's. What can't be marked, where the
         # server is read-only or its disk is full, would be appended again and again.
         await self._outbox.touch()
-        self._token = await self._session.beating(self._broker.take(self._partition, ROLE))
-        self._metrics.term.set(int(self._token.partition(":")[0]))
+        self._token = await self._session.beating(self._broker.take(self._partition, layout.ROLE))
+        number = int(self._token.partition(":")[0])
+        self._is_new = self._is_new or number == 1  # also where the first look failed, and it was taken again
+        self._metrics.term.set(number)
         self._capacity.forget()
 
     async def _look(self) -> None:
         now = await self._outbox.now()
         state = await self._session.beating(self._capacity.look())
-        if await self._healing.check(self._outbox, state, now):
+        if await self._healing.check(self._outbox, state, now, is_new=self._is_new):
             self._publication.restart()
 
     async def _move(self) -> Outcome:
