@@ -71,6 +71,15 @@ async def test_event_is_dead_after_its_last_attempt(stage: Stage) -> None:
     )
 
 
+async def test_dead_letter_tells_first_and_last_time(stage: Stage) -> None:
+    """The first failure's time stays, the last one's moves on."""
+    await stage.append(entry(1))
+
+    await stage.drain(stage.consumer(handle=Moody(on_1=99), attempts=3))
+
+    assert [("dead", True)] == await stage.failed("status", "first_failed_at < last_failed_at")
+
+
 async def test_nothing_is_tried_before_its_time(stage: Stage) -> None:
     """A retry waits for its backoff, and the consumer knows for how long."""
     moody = Moody(on_7=1)
