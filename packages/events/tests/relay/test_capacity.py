@@ -3,7 +3,7 @@
 import asyncpg
 import pytest
 
-from packages.events.tests.relay.conftest import MakeRelay, Stream, Writer, catch_up, marked
+from packages.events.tests.relay.conftest import MOST_STEPS, MakeRelay, Stream, Writer, catch_up, marked
 from sherpa.events.brokers.broker import Broker
 from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.relay import capacity
@@ -13,8 +13,10 @@ from sherpa.events.relay.relay import Relay
 
 async def until(relay: Relay, wanted: Outcome) -> None:
     """Step until a step has this outcome."""
-    while await relay.step() is not wanted:
-        pass
+    for _ in range(MOST_STEPS):
+        if await relay.step() is wanted:
+            return
+    pytest.fail(f"The relay has never come to {wanted}.")
 
 
 async def handle(broker: Broker, count: int) -> None:
