@@ -29,8 +29,8 @@ class ValkeyServer:
     """A Valkey with its snapshot and its log in `directory`.
 
     `identity` is what clients read with `CONFIG GET syslog-ident`: a setting that changes nothing while
-    syslog is off, that no client can alter, and that FLUSHALL leaves alone. A durable server saves its data
-    when it is stopped.
+    syslog is off, that no client can alter, and that FLUSHALL leaves alone. A durable server keeps its data
+    when it is stopped, and what it has confirmed when it is killed.
     """
 
     directory: Path
@@ -107,7 +107,7 @@ class ValkeyServer:
             # A disk that is full must not keep the server from ending.
             "shutdown-on-sigterm": "force",
             **({"syslog-ident": self.identity} if self.identity else {}),
-            **({} if self.durable else {"save": "", "appendonly": "no"}),
+            **self._persistence(),
             **self.options,
         }
         command = [str(valkey_binary()), "-", *self._marker.arguments]
@@ -123,6 +123,16 @@ class ValkeyServer:
                 feed=self._secrets(),
             )
         )
+
+    def _persistence(self) -> Mapping[str, str]:
+        if not self.durable:
+            return {"save": "", "appendonly": "no"}
+        # PostgreSQL marks as published what the streams have, so a killed server must lose nothing. One that
+        # appends doesn't load a snapshot: what an older checkout has left goes on as it was.
+        has_snapshot_alone = (self.directory / "dump.rdb").exists() and not (
+            self.directory / "appendonlydir"
+        ).exists()
+        return {"appendonly": "no" if has_snapshot_alone else "yes"}
 
     def _secrets(self) -> bytes:
         if not self.password:
