@@ -143,6 +143,44 @@ async def test_of_many_takers_one_remains(broker: Broker, another: Broker) -> No
     assert [max(tokens, key=lambda token: int(token.partition(":")[0]))] == await payloads(broker)
 
 
+async def test_append_tells_where_the_stream_ends(broker: Broker) -> None:
+    """What follows that place is appended, also when all before it has been trimmed."""
+    token = await broker.take(0, "relay")
+    await payloads_are_done(broker)
+
+    end = await broker.append(0, token, [{"payload": "1"}, {"payload": "2"}])
+    before = await broker.state(0)
+    await payloads_are_done(broker)
+    await broker.trim(0)
+    trimmed = await broker.state(0)
+    last = await broker.append(0, token, [{"payload": "3"}], after=end)
+
+    assert [(end, 2), (end, 0)] == [(before.last_id, before.length), (trimmed.last_id, trimmed.length)]
+    assert last == (await broker.state(0)).last_id != end
+
+
+async def payloads_are_done(broker: Broker) -> None:
+    """Read and acknowledge all there is, as the group that is made for it."""
+    await broker.ensure_group(0, "h")
+    token = await broker.take(0, "h")
+    entries = await broker.read(0, "h", "c", token, count=1000)
+    await broker.acknowledge(0, "h", [entry.id for entry in entries])
+
+
+async def test_stream_that_has_lost_its_end_is_not_continued(broker: Broker, lose_everything: Lose) -> None:
+    """Whoever has the role, and knows that there was more, appends nothing to what is left."""
+    end = await broker.append(0, await broker.take(0, "relay"), [{"payload": "1"}])
+    await lose_everything()
+    token = await broker.take(0, "relay")
+
+    with pytest.raises(FencedError):
+        await broker.append(0, token, [{"payload": "2"}], after=end)
+
+    assert [] == await broker.partitions()
+    await broker.append(0, token, [{"payload": "2"}])
+    assert ["2"] == await payloads(broker)
+
+
 async def test_lost_data_means_lost_roles(broker: Broker, lose_everything: Lose) -> None:
     """After the broker has lost its data nobody appends in good faith: the relay is told, and takes again."""
     token = await broker.take(0, "relay")

@@ -63,9 +63,10 @@ class MemoryBroker:
         self._require(partition, "relay", token)
         if self.room is not None and self._held() + len(entries) > self.room:
             raise BrokerFullError(f"The broker in memory has room for {self.room} entries.")
-        stream = self._streams.setdefault(partition, _Stream())
+        stream = self._streams.get(partition, _Stream())
         if stream.last < _serial(after):
             raise FencedError
+        self._streams[partition] = stream
         for fields in entries:
             stream.last += 1
             stream.entries[stream.last] = dict(fields)
