@@ -46,6 +46,7 @@ class Others:
         """Write a `.env` that leads to them."""
         (checkout.root / ".env").write_text(
             f"ENVIRONMENT=development\nSHUTDOWN_DRAIN_SECONDS=0\nHOST=127.0.0.1\nPORT={ports.any_free()}\n"
+            f"WORKER_PORT={ports.any_free()}\n"
             f"DATABASE_URL=postgresql://them:theirs@{ELSEWHERE}:{self.postgres.port}/postgres\n"
             f"REDIS_URL=redis://{ELSEWHERE}:{self.redis.port}/0\n"
         )
