@@ -16,11 +16,11 @@ from sherpa.db.engine import Database
 from sherpa.db.tables.memberships import Tier
 from sherpa.events.brokers.broker import Broker
 from sherpa.events.brokers.connect import connect
-from sherpa.events.handling import consumer
+from sherpa.events.handling import outcome as handling
 from sherpa.events.handling.consumer import Consumer
 from sherpa.events.handling.handler import Backoff
 from sherpa.events.metrics import Metrics
-from sherpa.events.relay import outcome
+from sherpa.events.relay import outcome as relaying
 from sherpa.events.relay.relay import Relay
 from sherpa.membership import memberships
 from sherpa.membership.emails.addresses import TestAddresses
@@ -74,14 +74,14 @@ class Worker:
     async def work(self) -> None:
         """Step until nothing is left to do: what a handler tells, or has failed at, is work, too."""
         for _ in range(MOST_STEPS):
-            await self._until(self.relay, outcome.Outcome.IDLE)
+            await self._until(self.relay, relaying.Outcome.IDLE)
             for each in self.consumers:
-                await self._until(each, consumer.Outcome.IDLE)
+                await self._until(each, handling.Outcome.IDLE)
             if not await self.connection.fetchval(UNFINISHED):
                 return
         pytest.fail("There is always something left to do.")
 
-    async def _until(self, post: Relay | Consumer, end: outcome.Outcome | consumer.Outcome) -> None:
+    async def _until(self, post: Relay | Consumer, end: relaying.Outcome | handling.Outcome) -> None:
         for _ in range(MOST_STEPS):
             if await post.step() is end:
                 return
