@@ -7,7 +7,7 @@ from sherpa.membership.emails.email import EmailAddresses, EmailSender
 from sherpa.membership.events import EmailRequested, MembershipCreated
 from sherpa.membership.welcome import SendEmail, request_welcome_email
 
-# 12 attempts within 35 minutes: far less than the 24 hours for which Resend remembers a key.
+# 12 attempts within 33 minutes: far less than the 24 hours for which Resend remembers a key.
 _ATTEMPTS = 12
 _BACKOFF = Backoff(first_seconds=1.0, factor=2.0, most_seconds=600.0)
 # More than a sender takes to give up (emails/resend.py), so that its own error is the one that is recorded.
