@@ -30,13 +30,15 @@ async def test_evil_events_hurt_nobody_else(open_stand: OpenStand, on_failure: s
 
 
 async def test_full_disk_loses_nothing(open_stand: OpenStand) -> None:
-    """When the outbox's file can't grow, nothing is lost; once there is room again, all goes on by itself."""
+    """When the outbox's file can't grow, commits fail; once there is room again, all goes on by itself."""
     async with open_stand(file_bytes=16 * MIB) as stand:
         await stand.begin(workers=2)
-        await stand.fill_disk()  # ends when a row has been refused; vacuum may make room for some at any time
+        await stand.fill_disk_for_all()
         await asyncio.sleep(faults.AWAY_SECONDS)
 
         await stand.empty_disk()
         await stand.recover("the disk was full", within_seconds=faults.RECOVERY_SECONDS)
+        tally = await stand.stop_producing()
 
+        assert tally.failed > 0
         assert Verdict() == await stand.finish()

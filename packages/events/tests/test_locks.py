@@ -1,5 +1,7 @@
 """A lock by name belongs to one session, or to those that share it, and ends with them."""
 
+import asyncio
+
 import asyncpg
 import pytest
 
@@ -106,3 +108,44 @@ async def test_other_databases_holders_are_not_ours(
 
         assert {} == await locks.holders(connection, ["seat"])
         assert await locks.take(connection, "seat")
+
+
+async def test_session_paused_in_mid_statement_is_ended(
+    database_settings: DatabaseSettings, connection: asyncpg.Connection
+) -> None:
+    """A process that has a statement parsed and never runs it is idle to no timeout: it is ended by name."""
+    holder = await asyncpg.connect(
+        **connect_options(database_settings, "paused", server_settings={"idle_session_timeout": "100ms"})
+    )
+    await locks.take(holder, "seat")
+    await holder.prepare("SELECT 42")
+    pids = (await locks.holders(connection, ["seat"]))["seat"]
+
+    early = await locks.end_silent(connection, pids, seconds=3600)
+    await asyncio.sleep(0.3)
+    late = await locks.end_silent(connection, pids, seconds=0.2)
+
+    assert (0, 1) == (early, late)
+    async with asyncio.timeout(10):
+        while not await locks.take(connection, "seat"):  # noqa: ASYNC110 - servers tell nobody
+            await asyncio.sleep(0.01)
+    holder.terminate()
+
+
+async def test_sessions_that_work_or_rest_are_left_alone(
+    database_settings: DatabaseSettings, connection: asyncpg.Connection
+) -> None:
+    """However long a statement runs, or a session has had nothing to do, it isn't silent in that sense."""
+    options = connect_options(database_settings, "alive")
+    resting, working = [await asyncpg.connect(**options) for _ in range(2)]
+    sleeping = asyncio.create_task(working.fetch("SELECT pg_sleep(1)"))
+    pids = [each.get_server_pid() for each in (resting, working, connection)]
+    await asyncio.sleep(0.3)
+
+    ended = await locks.end_silent(connection, pids, seconds=0.1)
+
+    assert 0 == ended
+    await sleeping
+    assert 1 == await resting.fetchval("SELECT 1")
+    await resting.close()
+    await working.close()

@@ -1,9 +1,11 @@
 """Sharing the work: everybody sits, nobody too much, and everyone computes the same."""
 
+import asyncio
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from math import ceil
+from operator import attrgetter
 
 import asyncpg
 import pytest
@@ -137,3 +139,13 @@ def test_role_numbers_fit_and_differ() -> None:
     numbers = {role_number(f"handler/{name}") for name in range(200)}
 
     assert (200, True) == (len(numbers), all(0 <= number < 1 << 32 for number in numbers))
+
+
+async def test_worker_paused_in_mid_statement_counts_no_longer(database_settings: DatabaseSettings) -> None:
+    """One that has a statement parsed and never runs it is idle to no timeout; the others end its session."""
+    async with at_work(database_settings, "relay") as paused, at_work(database_settings, "relay") as other:
+        await attrgetter("_session")(paused).prepare("SELECT 42")
+
+        async with asyncio.timeout(20):
+            while await other.look() != {Seat("relay", 0)} or other.workers != 1:  # noqa: ASYNC110 - servers tell nobody
+                await asyncio.sleep(0.2)

@@ -12,7 +12,6 @@ import asyncpg
 from rig.servers import Victim
 from rig.stand import Stand
 
-PREPARING_SECONDS = 2.0
 AWAY_SECONDS = 0.8
 # Longer than a client waits for an answer, than a session may be silent, and than a socket times out.
 SILENT_SECONDS = 6.0
@@ -164,9 +163,6 @@ async def kill_all_workers(stand: Stand) -> None:
 async def pause_worker(stand: Stand) -> None:
     """Stop a worker's clock until others have what was its own, then let it go on as if nothing were."""
     worker = random.choice(stand.crew.members)
-    # One that is paused between the preparing of a statement and its running is idle to no timeout of the
-    # server's: it keeps its sessions until it goes on. Those that have worked for a while have prepared all.
-    await asyncio.sleep(PREPARING_SECONDS)
     worker.pause()
     await stand.recover(
         "a worker that is paused, by the others", within_seconds=SILENT_SECONDS + RECOVERY_SECONDS

@@ -39,6 +39,9 @@ class ChangedMindError(Exception):
     """The transaction is to be rolled back."""
 
 
+REFUSED = "transaction refused"
+
+
 @dataclass
 class Tally:
     """Events by what became of their transactions, as far as the producer knows."""
@@ -84,8 +87,9 @@ class Producer:
             self.tally.rolled_back += len(chosen)
         except CommitOutcomeUnknownError:
             self.tally.unknown += len(chosen)
-        except (DatabaseError, asyncpg.PostgresError, TimeoutError):
+        except (DatabaseError, asyncpg.PostgresError, TimeoutError) as error:
             self.tally.failed += len(chosen)
+            print(f"{REFUSED}: {error}", flush=True)  # noqa: T201 - a story may wait for it
         else:
             self.tally.acknowledged += len(chosen)
 

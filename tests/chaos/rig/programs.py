@@ -56,10 +56,14 @@ class Program:
         self.process.terminate()
         return await asyncio.to_thread(self.process.wait, END_SECONDS)
 
+    def has_said(self, word: str) -> bool:
+        """Whether that is in its log."""
+        return word in self.log.read_text(errors="replace")
+
     async def said(self, word: str) -> None:
         """Wait until it has said that: before it is so far, Python itself would end at a signal."""
         patience = Patience(END_SECONDS)
-        while word not in self.log.read_text(errors="replace"):
+        while not self.has_said(word):
             assert self.is_running, self.tail()
             assert not patience.is_over, self.tail()
             await patience.wait()

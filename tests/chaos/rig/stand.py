@@ -14,7 +14,7 @@ import psutil
 
 from rig.ledger import Ledger, Verdict
 from rig.patience import Patience
-from rig.producing import Tally, commit
+from rig.producing import REFUSED, Tally, commit
 from rig.programs import Crew, Program
 from rig.proxy import Proxy
 from rig.servers import PASSWORD, Servers
@@ -142,6 +142,15 @@ class Stand:
             assert not patience.is_over, f"{found} instead of {expected}: {query}\n{self.words()}"
             await self.crew.replace_dead()
             await patience.wait(0.1)
+
+    async def fill_disk_for_all(self) -> None:
+        """Fill the disk until the producer, too, was refused: vacuum may make room for some at any time."""
+        assert self.producer is not None
+        patience = Patience(START_SECONDS)
+        while not self.producer.has_said(REFUSED):
+            assert not patience.is_over, self.words()
+            await self.fill_disk()
+            await patience.wait()
 
     async def fill_disk(self) -> None:
         """Add published events to the outbox until its file can't grow."""

@@ -1,11 +1,13 @@
 """One process at a time gives a handler a partition's events; whoever has lost the right commits nothing."""
 
 import asyncio
+from collections.abc import Awaitable, Callable
 from dataclasses import replace
 from typing import Any
 from uuid import uuid4
 
 import pytest
+from asyncpg.pool import PoolConnectionProxy
 
 from packages.events.tests.handling.conftest import COUNTER, Counted, Stage, entry, record
 from sherpa.config import DatabaseSettings
@@ -312,14 +314,27 @@ async def test_session_without_beats_is_ended(stage: Stage) -> None:
     assert (Outcome.TAKEN, False) == (await other.step(), owner.is_owner)
 
 
-async def test_session_paused_in_a_transaction_is_ended(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
+async def begin(connection: PoolConnectionProxy) -> None:
+    """Be in a transaction."""
+    await connection.execute("BEGIN")
+
+
+async def parse(connection: PoolConnectionProxy) -> None:
+    """Be in the middle of a statement: it is parsed, and was not run."""
+    await connection.prepare("SELECT 42")
+
+
+@pytest.mark.parametrize("is_paused_in", [begin, parse])
+async def test_session_paused_at_work_is_ended(
+    stage: Stage,
+    monkeypatch: pytest.MonkeyPatch,
+    is_paused_in: Callable[[PoolConnectionProxy], Awaitable[None]],
 ) -> None:
     """A process that is paused while its handler runs loses that session, too, after the handler's time."""
     monkeypatch.setattr("sherpa.events.handling.ownership.IDLE_LIMIT_SECONDS", 1)
     paused, other = ownership_of(stage.database), ownership_of(stage.database)
     await paused.take(lambda _: None)
-    await paused.lanes[0].connection.execute("BEGIN")
+    await is_paused_in(paused.lanes[0].connection)
 
     async with asyncio.timeout(20):
         while not await other.take(lambda _: None):  # noqa: ASYNC110 - servers tell nobody

@@ -22,6 +22,7 @@ from sherpa.db.errors import DatabaseRefusedError
 from sherpa.events.brokers.broker import BEGINNING, Broker, Fields, Token
 from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.metrics import Metrics
+from sherpa.events.relay.leadership import seek
 from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.relay import Relay
 from sherpa.events.relay.session import open_session
@@ -210,6 +211,19 @@ async def test_session_dies_while_rows_are_sent(
     session.connection.terminate()
     with pytest.raises((asyncpg.PostgresError, asyncpg.InterfaceError, OSError)):
         await reading
+
+
+async def test_session_dies_in_mid_statement(
+    make_relay: MakeRelay, database_settings: DatabaseSettings
+) -> None:
+    """A leader that is paused between a statement's parsing and its running is ended by the standby."""
+    session, standby = await open_session(database_settings, "paused", lambda: None), make_relay()
+    await seek(session, 0, 1)
+    await session.connection.prepare("SELECT 42")
+
+    await eventually(lambda: has_taken(standby))
+
+    session.connection.terminate()
 
 
 async def has_taken(relay: Relay) -> bool:

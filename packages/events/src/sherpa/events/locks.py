@@ -4,7 +4,7 @@ A name stands for a 64-bit key. All of it works on the session that is given, wh
 and no pooler's, and on no other: whoever loses the session has lost its locks.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from functools import lru_cache
 from hashlib import blake2b
 from typing import Final
@@ -21,6 +21,16 @@ JOIN pg_locks AS lock ON (lock.classid::bigint << 32) | lock.objid::bigint = wan
 WHERE lock.locktype = 'advisory' AND lock.objsubid = 1 AND lock.granted
   AND lock.database = (SELECT oid FROM pg_database WHERE datname = current_database())
 ORDER BY pid
+"""
+
+# None of the server's timeouts counts while a client has a statement parsed and doesn't say to run it. Where
+# the server may not show or end a session, for it is another user's, nothing is done.
+_END_SILENT: Final = """
+SELECT count(*) FILTER (WHERE pg_terminate_backend(pid))
+FROM pg_stat_activity
+WHERE pid = ANY($1::integer[]) AND pid <> pg_backend_pid() AND usename = current_user
+  AND state = 'active' AND wait_event = 'ClientRead'
+  AND state_change < clock_timestamp() - make_interval(secs => $2)
 """
 
 
@@ -54,3 +64,13 @@ async def holders(connection: Connection, names: Iterable[str]) -> dict[str, Seq
     for row in await connection.fetch(_HELD, list(by_key)):
         found.setdefault(by_key[row["key"]], []).append(row["pid"])
     return dict(found)
+
+
+async def end_silent(connection: Connection, pids: Collection[int], *, seconds: float) -> int:
+    """End those sessions whose process has stopped in the middle of a statement; return how many.
+
+    Such a process was paused, or its loop hangs: for so long it has owed the server the next message. Its
+    session's timeouts end it anywhere else.
+    """
+    ended: int = await connection.fetchval(_END_SILENT, list(pids), seconds)
+    return ended

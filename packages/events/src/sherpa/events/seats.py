@@ -6,6 +6,7 @@ worker reads these locks twice a second and comes to the same answer. This only 
 seat: that nobody else does is the business of the seat's own lock.
 """
 
+import asyncio
 from collections import Counter
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -16,9 +17,10 @@ import asyncpg
 
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
+from sherpa.events import locks
 
 # As the relay's session: a paused worker must be out of the count while its seats become free.
-IDLE_SESSION_LIMIT = "3s"
+IDLE_LIMIT_SECONDS = 3
 ANSWER_SECONDS = 3.0
 
 # The first half of a lock's two numbers; the second is the role's. "sher" as a number.
@@ -52,7 +54,7 @@ class Roster:
 
     def __init__(self, settings: DatabaseSettings, roles: Collection[str], *, partitions: int) -> None:
         self._options = connect_options(
-            settings, "sherpa-worker", server_settings={"idle_session_timeout": IDLE_SESSION_LIMIT}
+            settings, "sherpa-worker", server_settings={"idle_session_timeout": f"{IDLE_LIMIT_SECONDS}s"}
         )
         self._roles = {role_number(role): role for role in roles}
         self._partitions = partitions
@@ -68,11 +70,13 @@ class Roster:
         try:
             session = self._session or await self._announce()
             rows = await session.fetch(_LOOK, _ROLES_CLASS, timeout=ANSWER_SECONDS)
+            candidates = {row["role"]: frozenset[int](row["workers"]) for row in rows}
+            workers = frozenset[int]().union(*candidates.values())
+            await self._end_silent(session, workers)
         except BaseException:
             self.leave()
             raise
-        candidates = {row["role"]: frozenset[int](row["workers"]) for row in rows}
-        self.workers = len(frozenset[int]().union(*candidates.values()))
+        self.workers = len(workers)
         assigned = share_out(candidates, self._partitions)
         mine = session.get_server_pid()
         return frozenset(
@@ -80,6 +84,12 @@ class Roster:
             for (role, partition), worker in assigned.items()
             if worker == mine and role in self._roles
         )
+
+    async def _end_silent(self, session: asyncpg.Connection, workers: Collection[int]) -> None:
+        """Take workers out of the count, from the next look on, that were paused in mid-statement."""
+        if len(workers) > 1:
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await locks.end_silent(session, workers, seconds=IDLE_LIMIT_SECONDS)
 
     def leave(self) -> None:
         """Let the others count without us, at once and whatever state the session is in."""

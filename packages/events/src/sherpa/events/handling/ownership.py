@@ -106,6 +106,7 @@ class Ownership:
         first = await self._open(lanes)
         with translated():
             if not await locks.take(first, self._lock):
+                await self._end_silent(first)
                 return False
             # Alone for an instant: nobody's session is left. From here on what we share keeps others out.
             await locks.take(first, self._lock, shared=True)
@@ -116,6 +117,11 @@ class Ownership:
             # Had the first session ended meanwhile, the others might share the lock with the next owner.
             await first.execute("SELECT 1")
         return True
+
+    async def _end_silent(self, connection: PoolConnectionProxy) -> None:
+        owner = (await locks.holders(connection, [self._lock])).get(self._lock, ())
+        # A handler may be sending rows by COPY, which looks the same, for as long as a call may take.
+        await locks.end_silent(connection, owner, seconds=self._in_transaction_seconds)
 
     async def _open(self, lanes: list[Lane]) -> PoolConnectionProxy:
         connection = await self._connections.acquire()

@@ -5,7 +5,7 @@ from typing import Final
 from sherpa.config.sections.events import MOST_PARTITIONS
 from sherpa.events import locks
 from sherpa.events.relay.outcome import Outcome
-from sherpa.events.relay.session import Session
+from sherpa.events.relay.session import SILENCE_SECONDS, Session
 
 # Changes nothing, and is refused to whoever may not mark.
 _MARK_NOTHING: Final = "UPDATE outbox SET processed_at = processed_at WHERE false"
@@ -29,6 +29,8 @@ async def seek(session: Session, partition: int, partitions: int) -> Outcome:
     """
     name = lock_name(partition, partitions)
     if not await locks.take(session.connection, name):
+        leader = (await locks.holders(session.connection, [name])).get(name, ())
+        await locks.end_silent(session.connection, leader, seconds=SILENCE_SECONDS)
         return Outcome.STANDBY
     if await _joins(session, partitions):
         await session.connection.execute(_MARK_NOTHING)

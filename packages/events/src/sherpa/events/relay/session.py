@@ -1,7 +1,7 @@
 """The relay's own session of PostgreSQL: it holds the lock, so whatever it still does, it does as the leader.
 
-A process that is paused loses its session, and its locks with it, within `SILENCE`; one that lives keeps it
-by doing something every `BEAT_SECONDS`.
+A process that is paused loses its session, and its locks with it, within `SILENCE_SECONDS`; one that lives
+keeps it by doing something every `BEAT_SECONDS`.
 """
 
 import asyncio
@@ -17,15 +17,15 @@ from sherpa.events.wakeup import CHANNEL, REPLAYED
 
 BEAT_SECONDS: Final = 1.0
 # A standby must be publishing 5 s after a leader was paused, and polls for the lock every 0.25 s.
-SILENCE: Final = "3s"
+SILENCE_SECONDS: Final = 3
 # Longer than any statement of ours takes, unless somebody holds a lock on the table or the network is cut.
 STATEMENT_SECONDS: Final = 10.0
 CLOSE_SECONDS: Final = 2.0
 
 _SETTINGS: Final = {
-    "idle_session_timeout": SILENCE,
+    "idle_session_timeout": f"{SILENCE_SECONDS}s",
     # A paused process that was being sent rows is not idle: there it is TCP that gives up.
-    "tcp_user_timeout": SILENCE,
+    "tcp_user_timeout": f"{SILENCE_SECONDS}s",
     # The index on what is not published is right at every size: a plan made for an empty table would sort a
     # million rows, and a bitmap scan reads all dead entries again, which an index scan marks as dead once.
     "enable_seqscan": "off",
