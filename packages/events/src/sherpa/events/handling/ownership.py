@@ -112,8 +112,7 @@ class Ownership:
             await locks.take(first, self._lock, shared=True)
             await locks.give_back(first, self._lock)
             await first.add_listener(CHANNEL, self._hear)
-            for _ in range(self._wanted - 1):
-                await locks.take(await self._open(lanes), self._lock, shared=True)
+            await self._open_others(lanes)
             # Had the first session ended meanwhile, the others might share the lock with the next owner.
             await first.execute("SELECT 1")
         return True
@@ -122,6 +121,20 @@ class Ownership:
         owner = (await locks.holders(connection, [self._lock])).get(self._lock, ())
         # A handler may be sending rows by COPY, which looks the same, for as long as a call may take.
         await locks.end_silent(connection, owner, seconds=self._in_transaction_seconds)
+
+    async def _open_others(self, lanes: list[Lane]) -> None:
+        """Open the other sessions at the same time: one after the other takes long where the network does."""
+        opening = [asyncio.create_task(self._open_sharing(lanes)) for _ in range(self._wanted - 1)]
+        try:
+            for task in opening:
+                await task
+        finally:
+            for task in opening:
+                task.cancel()
+            await asyncio.gather(*opening, return_exceptions=True)
+
+    async def _open_sharing(self, lanes: list[Lane]) -> None:
+        await locks.take(await self._open(lanes), self._lock, shared=True)
 
     async def _open(self, lanes: list[Lane]) -> PoolConnectionProxy:
         connection = await self._connections.acquire()
