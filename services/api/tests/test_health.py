@@ -8,10 +8,10 @@ import msgspec
 import pytest
 from starlette.applications import Starlette
 
-from sherpa.api.check import Finding
-from sherpa.api.readiness import Report, State, judge
+from sherpa.api.readiness import judge
 from sherpa.db.dsn import connect_options
 from sherpa.db.migrations.files import list_files
+from sherpa.telemetry.health import Finding, Report, State
 
 
 async def test_ready_with_everything_there(client: httpx.AsyncClient) -> None:

@@ -6,11 +6,12 @@ from typing import Any
 import pytest
 
 from sherpa.events.metrics import Metrics
+from sherpa.telemetry.health import Finding, Report, State
 from sherpa.worker import vitals as signs
 from sherpa.worker.answers import Answers
-from sherpa.worker.vitals import Phase, Report, State, Vitals
+from sherpa.worker.vitals import Phase, Vitals
 
-CHECKS = {"redis": {"status": "down"}}
+CHECKS = {"redis": Finding("down", 0.5)}
 
 
 def answer(vitals: Vitals, path: str) -> tuple[int, dict[str, Any]]:
@@ -53,7 +54,8 @@ def test_readiness_names_the_component(vitals: Vitals, state: State, status: int
     """The state decides the status, and the checks are in the body."""
     vitals.report = Report(state, CHECKS)
 
-    assert (status, {"status": state, "checks": CHECKS}) == answer(vitals, "/health/ready")
+    checks = {"redis": {"status": "down", "latency_ms": 0.5}}
+    assert (status, {"status": state, "checks": checks}) == answer(vitals, "/health/ready")
 
 
 def test_a_stuck_loop_is_not_alive(vitals: Vitals, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -51,7 +51,7 @@ def connect(listener: Listener) -> socket.socket:
 
 def test_get_and_head(listener: Listener) -> None:
     """HEAD is GET without the body; another method is refused."""
-    assert [(200, b'{"status": "alive"}'), (200, b"")] == [
+    assert [(200, b'{"status":"alive"}'), (200, b"")] == [
         ask(listener, "/health/live", method) for method in ("GET", "HEAD")
     ]
     assert 501 == ask(listener, "/health/live", "POST")[0]

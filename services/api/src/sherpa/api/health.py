@@ -9,7 +9,8 @@ from starlette.responses import Response
 from starlette.routing import Route
 
 from sherpa.api.lifecycle import Lifecycle, Phase
-from sherpa.api.readiness import Readiness, State
+from sherpa.api.readiness import Readiness
+from sherpa.telemetry.health import State
 
 _NEVER_STORED = {"cache-control": "no-store"}
 

@@ -6,18 +6,16 @@ A flood of probes takes at most two connections of the pool, and none of them wa
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from enum import StrEnum
 from typing import cast
 
 import asyncpg
-import msgspec
 
-from sherpa.api.check import DOWN, UP, Answer, Check, Finding
 from sherpa.api.resources import Resources
 from sherpa.api.settings import ApiSettings
 from sherpa.db.dsn import connect_options
 from sherpa.db.migrations.files import list_files
 from sherpa.db.migrations.status import read_status
+from sherpa.telemetry.health import DOWN, UP, Answer, Check, Finding, Report, State
 from sherpa.telemetry.logging import get_logger
 
 CHECK_SECONDS = 1.0
@@ -26,21 +24,6 @@ CURRENT = "current"
 BEHIND = "behind"
 
 _log = get_logger(__name__)
-
-
-class State(StrEnum):
-    """Degraded: what is essential works. Unavailable: send requests elsewhere."""
-
-    READY = "ready"
-    DEGRADED = "degraded"
-    UNAVAILABLE = "unavailable"
-
-
-class Report(msgspec.Struct, frozen=True):
-    """What a probe is told."""
-
-    status: State
-    checks: Mapping[str, Finding]
 
 
 class Readiness:
@@ -65,7 +48,7 @@ class Readiness:
         report = judge({check.name: finding for check, finding in zip(self._checks, findings, strict=True)})
         if report.status is not self._state:
             log = _log.info if report.status is State.READY else _log.warning
-            log("readiness changed", before=self._state, now=report.status, checks=_statuses(report))
+            log("readiness changed", before=self._state, now=report.status, checks=report.statuses)
             self._state = report.status
         return report
 
@@ -113,7 +96,3 @@ def judge(findings: Mapping[str, Finding]) -> Report:
     if findings["postgresql"].status == BUSY or findings["redis"].status == DOWN:
         return Report(State.DEGRADED, findings)
     return Report(State.READY, findings)
-
-
-def _statuses(report: Report) -> dict[str, str]:
-    return {name: finding.status for name, finding in report.checks.items()}

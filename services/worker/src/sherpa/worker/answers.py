@@ -1,14 +1,14 @@
 """What a probe or Prometheus is answered; no answer waits for the event loop, PostgreSQL or Redis."""
 
-import json
-from dataclasses import asdict
 from http import HTTPStatus
 from typing import NamedTuple
 
+import msgspec
 from prometheus_client import CollectorRegistry
 from prometheus_client.exposition import choose_encoder
 
-from sherpa.worker.vitals import Phase, State, Vitals
+from sherpa.telemetry.health import State
+from sherpa.worker.vitals import Phase, Vitals
 
 
 class Answer(NamedTuple):
@@ -58,7 +58,7 @@ class Answers:
             return _told(vitals.phase, HTTPStatus.SERVICE_UNAVAILABLE)
         report = vitals.report
         unavailable = report.status is State.UNAVAILABLE
-        return _json(asdict(report), HTTPStatus.SERVICE_UNAVAILABLE if unavailable else HTTPStatus.OK)
+        return _json(report, HTTPStatus.SERVICE_UNAVAILABLE if unavailable else HTTPStatus.OK)
 
     def _metrics(self, accept: str) -> Answer:
         encode, content_type = choose_encoder(accept)
@@ -70,4 +70,4 @@ def _told(status: str, code: HTTPStatus = HTTPStatus.OK) -> Answer:
 
 
 def _json(body: object, status: HTTPStatus) -> Answer:
-    return Answer(status, "application/json", json.dumps(body).encode())
+    return Answer(status, "application/json", msgspec.json.encode(body))

@@ -1,9 +1,9 @@
 """How the worker is, as its event loop last said: written there, read by the threads that answer probes."""
 
 import time
-from collections.abc import Mapping
-from dataclasses import dataclass, field
 from enum import StrEnum
+
+from sherpa.telemetry.health import Report, State
 
 STUCK_SECONDS = 10.0
 """An event loop that has not said anything for so long does no work."""
@@ -15,22 +15,6 @@ class Phase(StrEnum):
     STARTING = "starting"
     WORKING = "working"
     DRAINING = "draining"
-
-
-class State(StrEnum):
-    """Degraded: what is essential works. Unavailable: nothing can be relayed or handled."""
-
-    READY = "ready"
-    DEGRADED = "degraded"
-    UNAVAILABLE = "unavailable"
-
-
-@dataclass(frozen=True, slots=True)
-class Report:
-    """What a probe is told. `checks` names components, never hosts."""
-
-    status: State
-    checks: Mapping[str, Mapping[str, object]] = field(default_factory=dict)
 
 
 class Vitals:

@@ -118,7 +118,7 @@ class Work:
     async def _await_schema(self) -> None:
         """Wait until the schema is the code's: the worker, too, never migrates."""
         told = False
-        while (found := self._vitals.report.checks.get("schema", {}).get("status")) != CURRENT:
+        while (found := self._vitals.report.statuses.get("schema")) != CURRENT:
             if found == BEHIND and not told:
                 told = True
                 _log.warning("the schema is not at the code's head; waiting for `migrate`")

@@ -1,8 +1,9 @@
-"""One question to one dependency, with a time limit, a latency, and never two of the same under way."""
+"""What a process says of its health: one question to each dependency, and what the answers add up to."""
 
 import asyncio
 import time
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
+from enum import StrEnum
 
 import msgspec
 
@@ -14,12 +15,32 @@ DOWN = "down"
 _log = get_logger(__name__)
 
 
+class State(StrEnum):
+    """Degraded: what is essential works. Unavailable: the process can't do its work now."""
+
+    READY = "ready"
+    DEGRADED = "degraded"
+    UNAVAILABLE = "unavailable"
+
+
 class Finding(msgspec.Struct, omit_defaults=True, frozen=True):
     """What a check found: `up`, `down` or the check's own word for something in between."""
 
     status: str
     latency_ms: float
     pending: int | None = None
+
+
+class Report(msgspec.Struct, frozen=True):
+    """What a probe is told. `checks` names components, never hosts."""
+
+    status: State
+    checks: Mapping[str, Finding] = {}
+
+    @property
+    def statuses(self) -> dict[str, str]:
+        """The findings in a word each, for the log."""
+        return {name: finding.status for name, finding in self.checks.items()}
 
 
 class Answer(msgspec.Struct, frozen=True):

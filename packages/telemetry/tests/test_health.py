@@ -2,7 +2,7 @@
 
 import asyncio
 
-from sherpa.api.check import Answer, Check
+from sherpa.telemetry.health import Answer, Check
 
 
 async def test_answer_becomes_a_finding() -> None:
