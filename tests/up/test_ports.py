@@ -1,10 +1,12 @@
 """Ports that someone else has, at the first `up` and later, and servers that are someone else's."""
 
+import io
 import os
 import re
 import socket
 import socketserver
 import threading
+import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -13,6 +15,10 @@ import pytest
 
 from sherpa.db.migrations.files import list_files
 from sherpa.devstack import envfile, ports
+from sherpa.devstack.appprocess import AppProcess
+from sherpa.devstack.progress import Progress
+from sherpa.devstack.settings import read_stack
+from sherpa.devstack.stack import APPS, Service
 from tests.up.conftest import PATIENCE_SECONDS, Checkout
 
 
@@ -145,6 +151,24 @@ def test_two_first_ups_at_once_do_not_meet(make_checkout: Callable[..., Checkout
     used = [port_of(clone, variable) for clone in clones for variable in envfile.VARIABLES]
     assert len(set(used)) == len(used)
     assert [clone.status()["well"] for clone in clones] == [True, True]
+
+
+@pytest.mark.parametrize("app", APPS)
+def test_port_that_was_taken_for_a_moment_does_not_end_it(checkout: Checkout, app: Service) -> None:
+    """A process that met another clone's on its port is started again once that one has moved on."""
+    checkout.up()
+    assert AppProcess(checkout.root, app).stop(grace_seconds=10)
+    stack = read_stack(checkout.root)
+    process = AppProcess(checkout.root, app)
+
+    with stranger(stack.port(app)):
+        process.ensure_started(stack, Progress(io.StringIO()))
+        while process.find():
+            time.sleep(0.01)
+    answer = process.ensure_ready(stack, Progress(io.StringIO()))
+
+    assert answer.ready
+    assert "is taken by another process" in process.log.read_text()
 
 
 def test_port_changed_by_hand_moves_the_server(checkout: Checkout) -> None:

@@ -78,6 +78,15 @@ def test_stop_goes_further(marker: Marker, tmp_path: Path) -> None:
     assert processes.find(marker) is None
 
 
+def test_tells_how_a_child_of_ours_ended(marker: Marker, running: psutil.Process, tmp_path: Path) -> None:
+    """A child's exit code is known once it ended; another's child has none for us."""
+    ended = spawn(marker, tmp_path, "raise SystemExit(3)")
+    while not processes.has_ended(ended):
+        time.sleep(0.01)
+
+    assert [processes.exit_code(each) for each in (ended, running, psutil.Process())] == [3, None, None]
+
+
 def test_runs_apart_from_us(running: psutil.Process) -> None:
     """It leads a session of its own, so a Ctrl-C on our terminal isn't for it."""
     assert os.getsid(running.pid) == running.pid

@@ -28,7 +28,7 @@ def test_taken_port_is_named(start: Any, product: Any) -> None:
         code = served.exit_code()
 
     line = only_critical(served)
-    assert 1 == code
+    assert 3 == code
     assert f"Port {port} on 127.0.0.1 is taken" in line["event"]
     assert "PORT" in line["event"]
 
@@ -39,7 +39,7 @@ def test_port_is_never_shared(start: Any, start_alone: Any) -> None:
 
     second = start(PORT=str(first.port))
 
-    assert 1 == second.exit_code()
+    assert 3 == second.exit_code()
     assert "is taken" in only_critical(second)["event"]
     assert 200 == first.ask("/health/live").status
 

@@ -60,13 +60,13 @@ def test_wrong_settings_end_it_with_2(start: Any, variables: dict[str, str], wor
     assert (True, False) == (words in worker.text, "hunter2" in worker.text)
 
 
-def test_a_taken_port_ends_it_with_1(start: Any, addresses: Any) -> None:
+def test_a_taken_port_ends_it_with_3(start: Any, addresses: Any) -> None:
     """A port that another process has is told with the variable to change."""
     first = start(**addresses).wait_until_logged("listening")
 
     second = start(**addresses, WORKER_PORT=str(first.port))
 
-    assert 1 == second.exit_code()
+    assert 3 == second.exit_code()
     assert f"Port {first.port} on 127.0.0.1 is taken by another process." in second.text
     assert "set WORKER_PORT to a free one" in second.text
 

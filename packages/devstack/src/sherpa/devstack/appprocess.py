@@ -18,6 +18,8 @@ from sherpa.devstack.progress import Progress
 from sherpa.devstack.stack import TITLES, Service, Stack, identity_of, state_directory
 
 START_SECONDS = 30.0
+EXIT_PORT_TAKEN = 3
+"""With what the API and the worker say that someone else had their port."""
 POLL_SECONDS = 0.02
 KILL_SECONDS = 5.0
 
@@ -30,6 +32,7 @@ class AppProcess:
         self.app = app
         self.title = TITLES[app]
         self._offset = 0
+        self._started: psutil.Process | None = None
 
     @property
     def log(self) -> Path:
@@ -95,15 +98,19 @@ class AppProcess:
         self.log.parent.mkdir(mode=0o700, exist_ok=True)
         self._offset = processes.size(self.log)
         command = [sys.executable, *self._marker.arguments]
-        process = processes.spawn(Spawn(command, log=self.log, directory=self._root, environment=os.environ))
-        self._pid_file.write_text(f"{process.pid}\n{self._settings_digest()}\n")
+        spawn = Spawn(command, log=self.log, directory=self._root, environment=os.environ)
+        self._started = processes.spawn(spawn)
+        self._pid_file.write_text(f"{self._started.pid}\n{self._settings_digest()}\n")
 
     def _await_ready(self, stack: Stack) -> AppAnswer:
         deadline = time.monotonic() + START_SECONDS
         while not (answer := self.ask(stack)).ready:
             if self.find() is None:
                 require_none([app_conflict(stack, self.app)])
-                raise self._failure(f"The {self.title} ended while it started")
+                if not self._found_port_taken():
+                    raise self._failure(f"The {self.title} ended while it started")
+                # Whoever had it has moved on, as another clone does whose first `up` meets ours.
+                self._start()
             if time.monotonic() > deadline:
                 why = answer.detail or "no answer"
                 raise self._failure(
@@ -112,6 +119,9 @@ class AppProcess:
                 )
             time.sleep(POLL_SECONDS)
         return answer
+
+    def _found_port_taken(self) -> bool:
+        return self._started is not None and processes.exit_code(self._started) == EXIT_PORT_TAKEN
 
     def _is_current(self) -> bool:
         """Whether the running one was started with the `.env` of now. By its content: clocks may be wrong."""

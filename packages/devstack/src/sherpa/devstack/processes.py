@@ -56,8 +56,8 @@ class Spawn:
     feed: bytes = field(default=b"", repr=False)
 
 
-# A child that is still referenced is neither reaped behind our back nor warned about.
-_children: list[subprocess.Popen[bytes]] = []
+# By pid. A child that is still referenced is neither reaped behind our back nor warned about.
+_children: dict[int, subprocess.Popen[bytes]] = {}
 
 
 def spawn(what: Spawn) -> psutil.Process:
@@ -68,7 +68,6 @@ def spawn(what: Spawn) -> psutil.Process:
     """
     if size(what.log) > LOG_BYTES:
         what.log.replace(what.log.with_name(f"{what.log.name}.1"))
-    _reap()
     uid, gid = what.user or (None, None)
     with what.log.open("ab") as log:
         what.log.chmod(0o600)
@@ -85,7 +84,7 @@ def spawn(what: Spawn) -> psutil.Process:
             group=gid,
             extra_groups=None if uid is None else [],
         )
-    _children.append(child)
+    _children[child.pid] = child
     if child.stdin:
         _feed(child.stdin, what.feed)
     # A child of ours can't vanish before it is waited for, so this pid is still the child's.
@@ -104,12 +103,8 @@ def _await_command_line(process: psutil.Process) -> None:
 @atexit.register
 def _leave_running() -> None:
     """Let what we started outlive us, without Popen's warning of each child that still runs."""
-    for child in _children:
+    for child in _children.values():
         child.returncode = child.poll() or 0
-
-
-def _reap() -> None:
-    _children[:] = [child for child in _children if child.poll() is None]
 
 
 def _feed(pipe: IO[bytes], text: bytes) -> None:
@@ -202,8 +197,14 @@ def has_ended(process: psutil.Process) -> bool:
         return False
     # A process whose first thread is done counts as a zombie, while its last one may still hold the port:
     # of our own children we know better.
-    _reap()
-    return all(child.pid != process.pid for child in _children)
+    child = _children.get(process.pid)
+    return child is None or child.poll() is not None
+
+
+def exit_code(process: psutil.Process) -> int | None:
+    """How a child of this very process ended; None for one that still runs, and for any other's child."""
+    child = _children.get(process.pid)
+    return child.poll() if child else None
 
 
 def read_pid(file: Path) -> int | None:

@@ -23,7 +23,7 @@ _log = get_logger("sherpa.api")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit code: 0 when told to stop, 1 when it failed, 2 for wrong settings or arguments."""
+    """Return the exit code: 0 told to stop, 1 failed, 2 wrong settings or arguments, 3 port taken."""
     options = _parser().parse_args(arguments)
     try:
         settings = load(ApiSettings)
@@ -38,7 +38,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return serve_reloading() if options.reload else serve(create_app, settings)
     except StartupError as error:
         _log.critical(str(error))
-        return EXIT_FAILED
+        return error.exit_code
     except Exception as error:  # noqa: BLE001 — a bug of ours should end in the log, too, in one line
         _log.critical("the process failed", exc_info=error)
         return EXIT_FAILED

@@ -8,6 +8,14 @@ class ApiError(Exception):
 class StartupError(ApiError):
     """The process cannot start; the message says what happened and what to do next, without secrets."""
 
+    exit_code = 1
+
+
+class PortTakenError(StartupError):
+    """Another process listens where this one is to; who waits for the port may start this one again."""
+
+    exit_code = 3
+
 
 class RequestError(ApiError):
     """A request is refused or ended; `sherpa.api.problems` says how each is answered."""

@@ -17,7 +17,7 @@ from granian.http import HTTP1Settings
 from granian.server.embed import Server
 from starlette.types import ASGIApp
 
-from sherpa.api.errors import StartupError
+from sherpa.api.errors import PortTakenError, StartupError
 
 HEADER_BYTES = 16_384
 HEADER_SECONDS = 10.0
@@ -52,7 +52,7 @@ def bind(host: str, port: int) -> socket.socket:
         listener.listen(BACKLOG)
     except OSError as error:
         listener.close()
-        raise StartupError(_explain(error, host, port)) from error
+        raise _explained(error, host, port) from error
     listener.settimeout(0)
     return listener
 
@@ -112,18 +112,19 @@ def make_room_for_connections() -> int:
     return min(MOST_CONNECTIONS, max(soft - DESCRIPTORS_KEPT, soft // 2))
 
 
-def _explain(error: OSError, host: str, port: int) -> str:
+def _explained(error: OSError, host: str, port: int) -> StartupError:
     match error.errno:
         case errno.EADDRINUSE:
-            return (
+            return PortTakenError(
                 f"Port {port} on {host} is taken by another process."
                 f" Stop it (find it with `ss -ltnp 'sport = :{port}'`), or set PORT to a free one."
             )
         case errno.EACCES:
-            return f"Port {port} needs rights that this user has not. Set PORT to one above 1023."
+            what = f"Port {port} needs rights that this user has not. Set PORT to one above 1023."
         case errno.EADDRNOTAVAIL:
-            return (
+            what = (
                 f"HOST is {host}, which is no address of this machine. Set it to one, or to 0.0.0.0 for all."
             )
         case _:
-            return f"Cannot listen on {host}:{port}: {error.strerror or error}. Correct HOST and PORT."
+            what = f"Cannot listen on {host}:{port}: {error.strerror or error}. Correct HOST and PORT."
+    return StartupError(what)

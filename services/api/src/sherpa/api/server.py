@@ -34,7 +34,7 @@ _log = get_logger(__name__)
 
 
 def serve(app_factory: Callable[[ApiSettings], Starlette], settings: ApiSettings) -> int:
-    """Serve until SIGTERM or SIGINT; return the exit code: 0 when told to stop, 1 when it could not go on.
+    """Serve until SIGTERM or SIGINT; return the exit code: 0 told to stop, 1 failed, 3 port taken.
 
     What went wrong is logged here, in one line: configure logging first.
     """
@@ -44,7 +44,7 @@ def serve(app_factory: Callable[[ApiSettings], Starlette], settings: ApiSettings
             return loop.run_until_complete(_run(app_factory, settings, bound))
     except StartupError as error:
         _log.critical(str(error))
-        return EXIT_FAILED
+        return error.exit_code
     finally:
         # The work is done: being told again must not change the exit code.
         for signum in STOP_SIGNALS:

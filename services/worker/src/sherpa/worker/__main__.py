@@ -25,7 +25,7 @@ _log = get_logger("sherpa.worker")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Return the exit code: 0 when told to stop, 1 when it failed, 2 for wrong settings or arguments."""
+    """Return the exit code: 0 told to stop, 1 failed, 2 wrong settings or arguments, 3 port taken."""
     _parser().parse_args(arguments)
     try:
         settings = load(ProcessSettings)
@@ -42,7 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return EXIT_WRONG_USE
     except StartupError as error:
         _log.critical(str(error))
-        return EXIT_FAILED
+        return error.exit_code
     except Exception as error:  # noqa: BLE001 - a bug of ours should end in the log, too, in one line
         _log.critical("the process failed", exc_info=error)
         return EXIT_FAILED

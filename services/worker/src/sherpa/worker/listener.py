@@ -18,7 +18,7 @@ from typing import Any
 
 from sherpa.telemetry.logging import get_logger
 from sherpa.worker.answers import Answer, Answers
-from sherpa.worker.errors import StartupError
+from sherpa.worker.errors import PortTakenError, StartupError
 
 CLIENT_SECONDS = 5.0
 MOST_CLIENTS = 32
@@ -74,7 +74,7 @@ class Listener(ThreadingMixIn, TCPServer):
         try:
             super().__init__((host, port), _Exchange)
         except OSError as error:
-            raise StartupError(_explain(error, host, port)) from error
+            raise _explained(error, host, port) from error
 
     @property
     def address(self) -> str:
@@ -125,22 +125,21 @@ class Listener(ThreadingMixIn, TCPServer):
             _log.error("a probe was not answered", exc_info=error)
 
 
-def _explain(error: OSError, host: str, port: int) -> str:
+def _explained(error: OSError, host: str, port: int) -> StartupError:
     match error.errno:
         case errno.EADDRINUSE:
-            return (
+            return PortTakenError(
                 f"Port {port} on {host} is taken by another process."
                 f" Stop it (find it with `ss -ltnp 'sport = :{port}'`), or set WORKER_PORT to a free one."
             )
         case errno.EACCES:
-            return f"Port {port} needs rights that this user has not. Set WORKER_PORT to one above 1023."
+            what = f"Port {port} needs rights that this user has not. Set WORKER_PORT to one above 1023."
         case errno.EADDRNOTAVAIL:
-            return (
+            what = (
                 f"WORKER_HOST is {host}, which is no address of this machine."
                 " Set it to one, or to 0.0.0.0 for all."
             )
         case _:
-            return (
-                f"Cannot listen on {host}:{port}: {error.strerror or error}."
-                " Correct WORKER_HOST and WORKER_PORT."
-            )
+            reason = error.strerror or error
+            what = f"Cannot listen on {host}:{port}: {reason}. Correct WORKER_HOST and WORKER_PORT."
+    return StartupError(what)
