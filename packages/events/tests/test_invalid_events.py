@@ -1,5 +1,6 @@
 """What can't be published is refused before it reaches the database, in words that say what to correct."""
 
+import math
 from dataclasses import replace
 from typing import Any, ClassVar
 from uuid import uuid4
@@ -23,6 +24,7 @@ class Noted(Payload, frozen=True, kw_only=True):
     text: str = ""
     number: int = 0
     more: Any = None
+    share: float | None = None
 
 
 def noted(**values: Any) -> Event[Noted]:
@@ -53,6 +55,9 @@ PAYLOADS = {
     "half a surrogate pair": ({"text": "\ud800"}, "Noted can't be written.*surrogates not allowed"),
     "no JSON": ({"more": object()}, "Noted can't be written.*unsupported"),
     "too deep": ({"more": nested(40_000)}, "Noted can't be written.*recursion"),
+    "infinity": ({"share": math.inf}, "Noted can't be written.*not JSON compliant: inf"),
+    "no number, deep": ({"more": [{"a": math.nan}]}, "Noted can't be written.*not JSON compliant: nan"),
+    "raw text that is no UTF-8": ({"more": msgspec.Raw(b'"\xff"')}, "Noted can't be written.*utf-8"),
     "raw text that is no JSON": ({"more": msgspec.Raw(b"{]")}, "Noted can't be written.*malformed"),
     "too large": ({"text": "x" * 70_000}, "Noted has 70[0-9]{3} bytes as JSON, and may have 65536"),
     "too large in bytes": ({"text": "é" * 40_000}, "Noted has 80[0-9]{3} bytes as JSON, and may have 65536"),
@@ -113,6 +118,37 @@ async def test_field_is_refused(database: Database, fields: dict[str, Any], reas
     async with database.transaction() as transaction:
         with pytest.raises(InvalidEventError, match=reason):
             await publish(transaction, replace(noted(), **fields))
+
+
+async def test_array_is_refused(database: Database) -> None:
+    """The contract has objects: a payload that would be written as an array is none."""
+
+    class Listed(Payload, frozen=True, kw_only=True, array_like=True):
+        event_type: ClassVar[str] = "note.listed"
+        aggregate_type: ClassVar[str] = "note"
+
+    async with database.transaction() as transaction:
+        with pytest.raises(InvalidEventError, match="Listed must be a JSON object"):
+            await publish(transaction, Event(aggregate_id=uuid4(), payload=Listed()))
+
+
+async def test_payload_alone_is_refused(database: Database) -> None:
+    """Whoever forgets the event around a payload is told so."""
+    anything: Any = Noted()
+
+    async with database.transaction() as transaction:
+        with pytest.raises(InvalidEventError, match="Only an Event can be published; this one is Noted"):
+            await publish(transaction, anything)
+
+
+async def test_null_beside_what_json_writes_otherwise(
+    database: Database, connection: asyncpg.Connection
+) -> None:
+    """What is read back as another type than it had, a tuple as a list, is no fault."""
+    async with database.transaction() as transaction:
+        await publish(transaction, noted(more=(1, None, msgspec.Raw(b"null"))))
+
+    assert "[1, null, null]" == await connection.fetchval("SELECT payload->>'more' FROM outbox")
 
 
 async def test_longest_names_and_payload_fit(database: Database, connection: asyncpg.Connection) -> None:

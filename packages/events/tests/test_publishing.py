@@ -14,7 +14,7 @@ from sherpa.db.constraints import OutboxEventExistsError
 from sherpa.db.engine import Database
 from sherpa.db.errors import TransactionMisuseError
 from sherpa.events.event import Event, Payload
-from sherpa.events.publishing import publish, publish_all
+from sherpa.events.publishing import limit_payloads, publish, publish_all
 
 TRACE = "00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -118,6 +118,23 @@ async def test_same_id_is_refused(database: Database, connection: asyncpg.Connec
     assert [event.id] == await stored(connection)
 
 
+async def test_same_id_is_named_where_it_is_published(
+    database: Database, connection: asyncpg.Connection
+) -> None:
+    """The error has its name at the call, not only at the block's end: a part of the work may catch it."""
+    event = renewed()
+
+    async with database.transaction() as transaction:
+        await publish(transaction, event)
+        with pytest.raises(LookupError):
+            async with database.savepoint():
+                with pytest.raises(OutboxEventExistsError):
+                    await publish(transaction, event)
+                raise LookupError
+
+    assert [event.id] == await stored(connection)
+
+
 async def test_nothing_is_published_of_nothing(database: Database, connection: asyncpg.Connection) -> None:
     """No events are no statement: a transaction that only reads may publish none."""
     async with database.transaction(readonly=True) as transaction:
@@ -158,6 +175,25 @@ async def test_events_are_a_microsecond_apart(database: Database, connection: as
         "SELECT DISTINCT created_at - lag(created_at) OVER (ORDER BY created_at) FROM outbox"
     )
     assert {None, timedelta(microseconds=1)} == {row[0] for row in apart}
+
+
+async def test_more_than_a_statement_holds(database: Database, connection: asyncpg.Connection) -> None:
+    """Events that could be too large together are several statements, in order; a failure undoes them all."""
+    limit_payloads(database, 30 * 1024 * 1024)
+    events = [renewed(each) for each in range(5)]
+
+    async with database.transaction() as transaction:
+        await publish_all(transaction, events)
+    with pytest.raises(OutboxEventExistsError):
+        async with database.transaction() as transaction:
+            await publish_all(transaction, [renewed(), renewed(), renewed(), events[0]])
+
+    rows = await connection.fetch(
+        "SELECT id, created_at - lag(created_at) OVER (ORDER BY created_at) AS apart FROM outbox"
+    )
+    assert [event.id for event in events] == [row["id"] for row in rows]
+    at_once = timedelta(microseconds=1)
+    assert [True, False, True, False] == [row["apart"] == at_once for row in rows[1:]]
 
 
 async def test_no_event_is_of_the_future(database: Database, connection: asyncpg.Connection) -> None:
