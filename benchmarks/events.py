@@ -68,7 +68,9 @@ async def run_round(
         for key, contender in contenders.items():
             if job in contender.jobs:
                 async with trial(key, contender, stand.maintenance_url, stand.redis_url, share=share) as one:
-                    measured.note(row, key, await one.work(job))
+                    pace = await one.work(job)
+                measured.note(row, key, pace.events_per_second)
+                measured.note(rows.CORES.format(row=row), key, pace.busy_cores)
         _tick()
     for rate in rows.LATENCY_RATES:
         for key, contender in contenders.items():

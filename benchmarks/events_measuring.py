@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import IO, Any
 
 import asyncpg
+import psutil
 from events_contender import EFFECTS, HANDLING, RELAY, TWO_RELAYS, Contender, Place, Publish
 from redis.asyncio import Redis
 
@@ -29,6 +30,29 @@ STUCK_SECONDS = 20.0
 
 type Check = Callable[..., None]
 """Raises SystemExit with what the processes said, where one has ended, or they are stuck."""
+
+
+def _busy_seconds() -> float:
+    times = psutil.cpu_times()
+    waiting = ("idle", "iowait", "steal", "guest", "guest_nice")  # guests' time is in user's already
+    return sum(times) - sum(getattr(times, name, 0.0) for name in waiting)
+
+
+@dataclass(frozen=True)
+class Sample:
+    """How many events were done at a moment, and how long the machine's cores had worked by then."""
+
+    done: int
+    moment: float = field(default_factory=time.perf_counter)
+    busy_seconds: float = field(default_factory=_busy_seconds)
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How fast a backlog was worked off, and with how much of the machine: its servers' share included."""
+
+    events_per_second: float
+    busy_cores: float
 
 
 @dataclass(frozen=True)
@@ -49,8 +73,8 @@ class Trial:
             await _publish_all(publish, count, per_transaction)
             return count / (time.perf_counter() - began)
 
-    async def work(self, job: str) -> float:
-        """Return the events a second at which the contender works a backlog off."""
+    async def work(self, job: str) -> Pace:
+        """Return how the contender works a backlog off."""
         count = max(FILL, int(self.contender.jobs[job] * self.share))
         async with self.contender.publisher(self.place, CONNECTIONS) as publish:
             await _publish_all(publish, count, FILL)
@@ -59,7 +83,7 @@ class Trial:
                 await self._watch(self._appended, count, check)
         progress = self._handled if job in HANDLING else self._appended
         async with self._children(job) as check:
-            return _rate(await self._watch(progress, count, check), count)
+            return _pace(await self._watch(progress, count, check), count)
 
     async def latency(self, per_second: int) -> tuple[float, float]:
         """Return p50 and p99 of the milliseconds from COMMIT until another client has read the entry."""
@@ -109,18 +133,16 @@ class Trial:
         command = [sys.executable, str(CHILD), self.key, job]
         return subprocess.Popen(command, env=environment, stdout=words, stderr=words)
 
-    async def _watch(
-        self, progress: Callable[[], Awaitable[int]], count: int, check: Check
-    ) -> list[tuple[float, int]]:
+    async def _watch(self, progress: Callable[[], Awaitable[int]], count: int, check: Check) -> list[Sample]:
         """Return when how many were done, until all are."""
-        samples = [(time.perf_counter(), 0)]
-        moved = time.perf_counter()
-        while samples[-1][1] < count:
-            done = await progress()
-            if done > samples[-1][1]:
-                moved = time.perf_counter()
-            check(is_stuck=time.perf_counter() - moved > STUCK_SECONDS)
-            samples.append((time.perf_counter(), done))
+        samples = [Sample(0)]
+        moved = samples[0].moment
+        while samples[-1].done < count:
+            sample = Sample(await progress())
+            if sample.done > samples[-1].done:
+                moved = sample.moment
+            check(is_stuck=sample.moment - moved > STUCK_SECONDS)
+            samples.append(sample)
             await asyncio.sleep(SAMPLE_SECONDS)
         return samples
 
@@ -197,7 +219,8 @@ async def _publish_steadily(
             tasks.create_task(one(WARM_UP + place))
 
 
-def _rate(samples: list[tuple[float, int]], count: int) -> float:
-    begun = next(sample for sample in samples if sample[1] >= FROM_SHARE * count)
-    ended = next(sample for sample in samples if sample[1] >= TO_SHARE * count)
-    return (ended[1] - begun[1]) / max(ended[0] - begun[0], SAMPLE_SECONDS)
+def _pace(samples: list[Sample], count: int) -> Pace:
+    begun = next(sample for sample in samples if sample.done >= FROM_SHARE * count)
+    ended = next(sample for sample in samples if sample.done >= TO_SHARE * count)
+    seconds = max(ended.moment - begun.moment, SAMPLE_SECONDS)
+    return Pace((ended.done - begun.done) / seconds, (ended.busy_seconds - begun.busy_seconds) / seconds)

@@ -15,11 +15,13 @@ P50, P99 = "{rate}/s: p50 ms", "{rate}/s: p99 ms"
 LATENCY_RATES = (100, 500)
 LATENCIES = tuple(row.format(rate=rate) for rate in LATENCY_RATES for row in (P50, P99))
 RATES = (PUBLISH_ONE, PUBLISH_MANY, RELAY, TWO_RELAYS, EACH, BATCH, SET)
+CORES = "{row}: busy cores"
+BUSY = tuple(CORES.format(row=row) for row in (RELAY, TWO_RELAYS, EACH, BATCH, SET))
 
 
 @dataclass
 class Measured:
-    """What each round has shown, by row and contender: events a second, or milliseconds."""
+    """What each round has shown, by row and contender: events a second, milliseconds, or cores."""
 
     runs: dict[str, dict[str, list[float]]] = field(default_factory=dict)
 
@@ -44,6 +46,10 @@ def table(measured: Measured, names: Mapping[str, str]) -> Iterator[str]:
     yield "|---" * (len(names) + 1) + "|"
     for row in RATES:
         yield f"| {row} | {' | '.join(_cell(measured, row, key, '{:,.0f}') for key in names)} |"
+    yield f"| **cores that were busy**{' |' * (len(names) + 1)}"
+    for row in BUSY:
+        cores = (measured.median(row, key) for key in names)
+        yield f"| {row} | {' | '.join('-' if each is None else f'{each:.1f}' for each in cores)} |"
     yield f"| **COMMIT → appended**{' |' * (len(names) + 1)}"
     for row in LATENCIES:
         yield f"| {row} | {' | '.join(_cell(measured, row, key, '{:.1f}') for key in names)} |"

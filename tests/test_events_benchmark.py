@@ -12,14 +12,12 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[1]
+WORK = {"relay", "relay, 2 partitions, 2 processes", "handle: each", "handle: batch", "handle: set"}
 ROWS = {
     "publish, 1 a transaction",
     "publish, 100 a transaction",
-    "relay",
-    "relay, 2 partitions, 2 processes",
-    "handle: each",
-    "handle: batch",
-    "handle: set",
+    *WORK,
+    *(f"{row}: busy cores" for row in WORK),
     *(f"{rate}/s: {share} ms" for rate in (100, 500) for share in ("p50", "p99")),
 }
 RIVALS = {
