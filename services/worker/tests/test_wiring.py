@@ -13,10 +13,12 @@ from sherpa.config import (
     ServiceUrl,
     WorkerSettings,
 )
+from sherpa.db.engine import Database
 from sherpa.db.transaction import Transaction
 from sherpa.events.event import Payload, Received
 from sherpa.events.handling.errors import InvalidHandlersError
 from sherpa.events.handling.handler import Backoff, Handler, Kind
+from sherpa.worker.duties import Duty
 from sherpa.worker.errors import WrongSettingsError
 from sherpa.worker.settings import ProcessSettings
 from sherpa.worker.wiring import SPARE_CONNECTIONS, make_plan
@@ -35,6 +37,14 @@ async def handle(_transaction: Transaction, _event: Received[Happened]) -> None:
 
 ONE = Handler(name="one", takes=(Happened,), handle=handle, concurrency=3)
 TWO = Handler(name="two", takes=(Happened,), handle=handle, kind=Kind.BATCH)
+
+
+async def count(_database: Database) -> int:
+    """Do nothing."""
+    return 0
+
+
+CENSUS = Duty("census", 60, count)
 
 
 def settings(
@@ -65,6 +75,21 @@ def settings(
 def test_settings_choose_the_roles(worker: WorkerSettings, roles: tuple[str, ...]) -> None:
     """A worker plays the roles that it is configured for, all of them by default."""
     assert roles == make_plan(settings(worker), [ONE, TWO]).roles
+
+
+@pytest.mark.parametrize(
+    ("worker", "duties"),
+    [
+        (WorkerSettings(), ["prune", "census"]),
+        (WorkerSettings(relay=False, handlers=("two",)), ["prune", "census"]),
+        (WorkerSettings(handlers=("none",)), ["prune"]),
+    ],
+)
+def test_duties_of_the_domain_go_with_its_handlers(worker: WorkerSettings, duties: list[str]) -> None:
+    """Who runs any handler does the domain's duties, too; who only relays may not even have its rights."""
+    plan = make_plan(settings(worker), [ONE, TWO], [CENSUS])
+
+    assert duties == [duty.name for duty in plan.duties]
 
 
 def test_unknown_handlers_are_refused() -> None:

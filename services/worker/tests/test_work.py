@@ -87,11 +87,8 @@ async def test_payloads_are_bounded_by_the_settings(settings: ProcessSettings) -
                 await publish(transaction, Event(aggregate_id=uuid4(), payload=Noted(text="x" * 100)))
 
 
-async def test_a_worker_prunes(
-    settings: ProcessSettings, connection: asyncpg.Connection, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_worker_prunes(settings: ProcessSettings, connection: asyncpg.Connection) -> None:
     """Nobody has to call `prune`: what is over goes by itself."""
-    monkeypatch.setattr("sherpa.worker.pruner.EVERY_SECONDS", 0.0)
     await connection.execute(WRITE, 100, True)
 
     async def is_gone() -> bool:

@@ -13,7 +13,7 @@ if __name__ == "__main__":  # before the imports below, which take half a second
 from sherpa.config import ConfigError, load
 from sherpa.events.handling.errors import InvalidHandlersError
 from sherpa.telemetry.logging import configure, get_logger
-from sherpa.worker.domain import domain_handlers
+from sherpa.worker.domain import domain_duties, domain_handlers
 from sherpa.worker.errors import StartupError, WrongSettingsError
 from sherpa.worker.process import EXIT_FAILED, run
 from sherpa.worker.settings import ProcessSettings
@@ -35,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     configure(settings.logging, service="sherpa-worker")
     resources = AsyncExitStack()  # closed at the end of the run, in its event loop
     try:
-        plan = make_plan(settings, domain_handlers(settings, resources))
+        plan = make_plan(settings, domain_handlers(settings, resources), domain_duties(settings))
         return run(settings, plan, resources)
     except (WrongSettingsError, InvalidHandlersError) as error:
         _log.critical(str(error))

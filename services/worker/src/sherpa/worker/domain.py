@@ -1,16 +1,19 @@
-"""The domain's handlers with what they need from outside: where e-mails go, by environment and settings."""
+"""The domain's handlers with what they need from outside, where e-mails go, and the domain's duties."""
 
 from contextlib import AsyncExitStack
 from pathlib import Path
 
 from sherpa.config import EmailSettings, Environment
+from sherpa.db.engine import Database
 from sherpa.events.handling.handler import Handler
 from sherpa.membership.emails.addresses import TestAddresses
 from sherpa.membership.emails.email import EmailSender
 from sherpa.membership.emails.folder import FolderSender
 from sherpa.membership.emails.resend import ResendSender
+from sherpa.membership.expiry import expire_due
 from sherpa.membership.handlers import EmailPorts, Ports, handlers
 from sherpa.telemetry.logging import get_logger
+from sherpa.worker.duties import Duty
 from sherpa.worker.settings import ProcessSettings
 
 OUTGOING = Path(".sherpa/outgoing")
@@ -22,6 +25,16 @@ _log = get_logger(__name__)
 def domain_handlers(settings: ProcessSettings, resources: AsyncExitStack) -> tuple[Handler, ...]:
     """Return the handlers; what they keep open is closed with `resources`."""
     return handlers(Ports(email=_email_ports(settings, resources)))
+
+
+def domain_duties(settings: ProcessSettings) -> tuple[Duty, ...]:
+    """Return what the domain wants done every so often."""
+    return (Duty("expire-memberships", settings.worker.expiry_seconds, _expire),)
+
+
+async def _expire(database: Database) -> int:
+    async with database.transaction() as transaction:
+        return len(await expire_due(transaction))
 
 
 def _email_ports(settings: ProcessSettings, resources: AsyncExitStack) -> EmailPorts | None:

@@ -2,6 +2,7 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from typing import Never
 
 import asyncpg
 
@@ -11,6 +12,9 @@ from sherpa.telemetry.logging import get_logger
 from sherpa.worker.errors import WorkerError
 
 _AWAY = (DatabaseError, BrokerError, asyncpg.PostgresError, asyncpg.InterfaceError, OSError, TimeoutError)
+
+AGAIN_SECONDS = 5.0
+"""What fails is tried again after no longer than this, however rarely it is done."""
 
 _log = get_logger(__name__)
 
@@ -45,6 +49,12 @@ class Repetition:
             _log.warning("failed, trying again", what=self._what, reason=reason)
         else:
             _log.error("failed by a fault of ours, trying again", what=self._what, exc_info=error)
+
+    async def forever(self, step: Callable[[], Awaitable[object]], *, every_seconds: float) -> Never:
+        """Do the step every so often, and sooner again where it failed, until cancelled."""
+        while True:
+            await self.attempt(step)
+            await asyncio.sleep(min(every_seconds, AGAIN_SECONDS) if self._failing else every_seconds)
 
     async def insist[T](self, step: Callable[[], Awaitable[T]], *, every_seconds: float) -> T:
         """Return what the step returns, as soon as it does."""

@@ -18,6 +18,7 @@ from sherpa.events.metrics import Metrics
 from sherpa.events.relay.relay import Relay
 from sherpa.events.seats import RELAY, Seat
 from sherpa.worker.crew import Post
+from sherpa.worker.duties import Duty, pruning
 from sherpa.worker.errors import WrongSettingsError
 from sherpa.worker.settings import ProcessSettings
 
@@ -30,11 +31,12 @@ LEAST_PARTITIONS = 16
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What this worker does: whether it relays, and the handlers that it runs, in as many partitions."""
+    """What this worker does: whether it relays, which handlers it runs, its duties; in so many partitions."""
 
     relay: bool
     handlers: tuple[Handler, ...]
     partitions: int
+    duties: tuple[Duty, ...]
 
     @property
     def roles(self) -> tuple[str, ...]:
@@ -48,8 +50,8 @@ class Plan:
         return replace(settings, min_connections=1, max_connections=sessions + SPARE_CONNECTIONS)
 
 
-def make_plan(settings: ProcessSettings, handlers: Sequence[Handler]) -> Plan:
-    """Choose from the handlers that there are.
+def make_plan(settings: ProcessSettings, handlers: Sequence[Handler], duties: Sequence[Duty] = ()) -> Plan:
+    """Choose from the domain's handlers that there are; its duties are done where any of its handlers runs.
 
     Raises WrongSettingsError, or InvalidHandlersError for declarations that can't work with the settings.
     """
@@ -60,7 +62,9 @@ def make_plan(settings: ProcessSettings, handlers: Sequence[Handler]) -> Plan:
     events = settings.events
     remembered = timedelta(days=events.dedupe_retention_days - events.replay_days)
     check_handlers(handlers, dedupe_retention=remembered)
-    return Plan(settings.worker.relay, _chosen(settings.worker, handlers), events.partitions)
+    chosen = _chosen(settings.worker, handlers)
+    of_the_domain = () if settings.worker.handlers == NO_HANDLERS else duties
+    return Plan(settings.worker.relay, chosen, events.partitions, (pruning(events), *of_the_domain))
 
 
 def _chosen(settings: WorkerSettings, handlers: Sequence[Handler]) -> tuple[Handler, ...]:

@@ -17,9 +17,9 @@ from sherpa.events.seats import Roster
 from sherpa.telemetry.logging import get_logger
 from sherpa.worker.answers import Answers
 from sherpa.worker.crew import Crew
+from sherpa.worker.duties import DutyMetrics, Rounds
 from sherpa.worker.errors import StartupError
 from sherpa.worker.examination import BEHIND, CURRENT, Examiner
-from sherpa.worker.pruner import Pruner
 from sherpa.worker.repetition import Repetition
 from sherpa.worker.sampler import Sampler
 from sherpa.worker.settings import ProcessSettings
@@ -56,8 +56,7 @@ class Work:
         await _together(
             self._examine(examiner),
             self._sample(database, broker),
-            Pruner(database, self._settings.events).run(),
-            self._relay_and_handle(database, broker),
+            self._work(database, broker),
         )
 
     async def dismiss(self, *, within_seconds: float, hurry: asyncio.Future[None]) -> bool:
@@ -90,14 +89,28 @@ class Work:
 
     async def _sample(self, database: Database, broker: Broker) -> None:
         sampler = Sampler(database, broker, self._metrics, partitions=self._plan.partitions)
-        repetition = Repetition("sampling for metrics")
-        while True:
-            existing = await repetition.attempt(sampler.sample)
-            self._leftovers = (existing or self._leftovers).difference(range(self._plan.partitions))
-            await asyncio.sleep(SAMPLE_SECONDS)
+
+        async def sample() -> None:
+            self._leftovers = (await sampler.sample()).difference(range(self._plan.partitions))
+
+        await Repetition("sampling for metrics").forever(sample, every_seconds=SAMPLE_SECONDS)
+
+    async def _work(self, database: Database, broker: Broker) -> None:
+        await self._await_schema()
+        await _together(self._relay_and_handle(database, broker), self._do_duties(database))
+
+    async def _do_duties(self, database: Database) -> None:
+        instruments = DutyMetrics(self._metrics.registry)
+        await _together(
+            *(
+                Repetition(duty.name).forever(
+                    Rounds(duty, database, instruments).go, every_seconds=duty.every_seconds
+                )
+                for duty in self._plan.duties
+            )
+        )
 
     async def _relay_and_handle(self, database: Database, broker: Broker) -> None:
-        await self._await_schema()
         await self._examine_broker(broker)
         roster = Roster(self._settings.database, self._plan.roles, partitions=self._plan.partitions)
         self._crew = crew = Crew(
@@ -105,15 +118,21 @@ class Work:
             Appointments(self._settings, self._plan, database, broker, self._metrics),
             partitions=self._plan.partitions,
         )
-        repetition = Repetition("sharing the seats")
-        while True:
+
+        async def share() -> None:
             crew.leftovers = self._leftovers
-            await repetition.attempt(crew.step)
-            self._metrics.workers.set(roster.workers)
-            held = Counter(seat.role for seat in crew.seats)
-            for role in self._plan.roles:
-                self._metrics.seats.labels(role).set(held[role])
-            await asyncio.sleep(LOOK_SECONDS)
+            try:
+                await crew.step()
+            finally:
+                self._show_shares(roster, crew)
+
+        await Repetition("sharing the seats").forever(share, every_seconds=LOOK_SECONDS)
+
+    def _show_shares(self, roster: Roster, crew: Crew) -> None:
+        self._metrics.workers.set(roster.workers)
+        held = Counter(seat.role for seat in crew.seats)
+        for role in self._plan.roles:
+            self._metrics.seats.labels(role).set(held[role])
 
     async def _await_schema(self) -> None:
         """Wait until the schema is the code's: the worker, too, never migrates."""

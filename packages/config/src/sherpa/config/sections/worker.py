@@ -42,6 +42,14 @@ class WorkerSettings:
             "WORKER_HANDLERS", names(), "The handlers that it runs; empty: all of them; none: no handler."
         ),
     )
+    expiry_seconds: float = field(
+        default=60.0,
+        metadata=variable(
+            "WORKER_EXPIRY_SECONDS",
+            seconds(),
+            "How often memberships whose period is over expire; not where WORKER_HANDLERS is none.",
+        ),
+    )
     grace_seconds: float = field(
         default=25.0,
         metadata=variable(
