@@ -1,8 +1,9 @@
 """How long a loop rests when something is away, and the one line that is logged when that changes."""
 
+import asyncio
 import random
-from collections.abc import Mapping
-from typing import Final
+from collections.abc import Coroutine, Mapping
+from typing import Any, Final
 
 from sherpa.telemetry.logging import get_logger
 
@@ -39,3 +40,14 @@ class Pace:
         longest = min(_FIRST_SECONDS * 2**self._rests, _MOST_SECONDS)
         self._rests = min(self._rests + 1, 10)
         return random.SystemRandom().uniform(longest / 2, longest)
+
+
+async def first_of(*happenings: Coroutine[Any, Any, object], seconds: float) -> None:
+    """Return after the first of them, or after so many seconds; what they raise, the next step sees."""
+    tasks = [asyncio.create_task(happening) for happening in happenings]
+    try:
+        await asyncio.wait(tasks, timeout=seconds, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
