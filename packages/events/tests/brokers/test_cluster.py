@@ -17,6 +17,7 @@ type Open = Callable[[RedisSettings], Broker]
 
 STREAM = "sherpa:events:0"
 SLOT = str(key_slot(STREAM.encode()))
+OURS = (STREAM, f"{{{STREAM}}}:role:relay", f"{{{STREAM}}}:bookmark")
 BATCH = [{"payload": "1"}, {"payload": "2"}]
 
 
@@ -58,9 +59,9 @@ class Move:
 
 
 async def begun(broker: Broker) -> Token:
-    """Append a batch to partition 0, and fill a pool of connections to each node."""
+    """Append a batch to partition 0, with its bookmark, and fill a pool of connections to each node."""
     token = await broker.take(0, "relay")
-    await broker.append(0, token, BATCH)
+    await broker.append(0, token, BATCH, bookmark="first")
     await asyncio.gather(*(broker.state(number) for number in range(64)))
     return token
 
@@ -87,7 +88,7 @@ async def test_appending_follows_a_moving_slot(broker: Broker, cluster: Cluster)
 
     move.begin()
     await broker.append(0, token, BATCH)  # the source still has the keys
-    move.carry(STREAM, f"{{{STREAM}}}:role:relay")
+    move.carry(*OURS)
     await broker.append(0, token, BATCH)  # the source points to the target: ASK
     move.end()
     await broker.append(0, token, BATCH)  # MOVED
@@ -106,7 +107,7 @@ async def test_a_slot_in_two_halves_is_unavailable(broker: Broker, cluster: Clus
     move.carry(STREAM)
     with pytest.raises(BrokerUnavailableError):
         await broker.append(0, token, BATCH)
-    move.carry(f"{{{STREAM}}}:role:relay")
+    move.carry(*OURS[1:])
     move.end()
     await broker.append(0, token, BATCH)
 
@@ -124,7 +125,7 @@ async def test_waiting_follows_a_moved_slot(broker: Broker, cluster: Cluster) ->
     await asyncio.sleep(0.1)
 
     move.begin()
-    move.carry(STREAM, *(f"{{{STREAM}}}:role:{role}" for role in ("relay", "h")))
+    move.carry(*OURS, f"{{{STREAM}}}:role:h")
     move.end()
     await broker.append(0, token, BATCH)
     async with asyncio.timeout(15):

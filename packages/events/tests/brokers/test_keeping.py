@@ -124,8 +124,19 @@ async def test_state_of_a_stream_trimmed_to_nothing(broker: Broker) -> None:
 async def test_state_of_nothing_is_empty(broker: Broker) -> None:
     """A partition without a stream is empty."""
     assert PartitionState(
-        length=0, memory_bytes=0, first=None, last_id="0-0", groups=()
+        length=0, memory_bytes=0, first=None, last_id="0-0", bookmark=None, groups=()
     ) == await broker.state(3)
+
+
+async def test_keeps_the_newest_bookmark(broker: Broker) -> None:
+    """It is replaced by the next append that brings one, and stays when the entries are trimmed."""
+    token = await broker.take(0, "relay")
+    for bookmark in ("one", "two", ""):
+        await broker.append(0, token, [{"payload": "1"}], bookmark=bookmark)
+    await broker.acknowledge(0, "h", await read(broker, "h", 3))
+    await broker.trim(0)
+
+    assert ("two", None) == ((await broker.state(0)).bookmark, (await broker.state(1)).bookmark)
 
 
 async def test_names_the_partitions(broker: Broker) -> None:

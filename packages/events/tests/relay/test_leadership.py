@@ -48,12 +48,18 @@ class SlowBroker(MemoryBroker):
         self._seconds = seconds
 
     async def append(
-        self, partition: int, token: Token, entries: Sequence[Fields], *, after: str = BEGINNING
+        self,
+        partition: int,
+        token: Token,
+        entries: Sequence[Fields],
+        *,
+        after: str = BEGINNING,
+        bookmark: str = "",
     ) -> str:
         """Append after a while."""
         self.appending.set()
         await asyncio.sleep(self._seconds)
-        return await super().append(partition, token, entries, after=after)
+        return await super().append(partition, token, entries, after=after, bookmark=bookmark)
 
 
 async def test_second_relay_stands_by(make_relay: MakeRelay) -> None:

@@ -33,14 +33,20 @@ class FailingBroker(MemoryBroker):
         self._error, self._before, self._after = error, before, after
 
     async def append(
-        self, partition: int, token: Token, entries: Sequence[Fields], *, after: str = BEGINNING
+        self,
+        partition: int,
+        token: Token,
+        entries: Sequence[Fields],
+        *,
+        after: str = BEGINNING,
+        bookmark: str = "",
     ) -> str:
         """Append, and fail where it is told to."""
         self.tokens.append(token)
         call = len(self.tokens)
         if call in self._before:
             raise self._error()
-        last = await super().append(partition, token, entries, after=after)
+        last = await super().append(partition, token, entries, after=after, bookmark=bookmark)
         self.numbers += [json.loads(entry["payload"])["number"] for entry in entries]
         if call in self._after:
             raise self._error()
@@ -175,7 +181,13 @@ async def test_no_transaction_is_open_while_appending(
 
     class LookingBroker(MemoryBroker):
         async def append(
-            self, partition: int, token: Token, entries: Sequence[Fields], *, after: str = BEGINNING
+            self,
+            partition: int,
+            token: Token,
+            entries: Sequence[Fields],
+            *,
+            after: str = BEGINNING,
+            bookmark: str = "",
         ) -> str:
             states.append(
                 await connection.fetchval(
@@ -183,7 +195,7 @@ async def test_no_transaction_is_open_while_appending(
                     " AND datname = current_database()"
                 )
             )
-            return await super().append(partition, token, entries, after=after)
+            return await super().append(partition, token, entries, after=after, bookmark=bookmark)
 
     states: list[str] = []
     await writer.publish(1)

@@ -176,3 +176,19 @@ async def test_large_payloads_make_small_batches(
     assert (10, BATCH) == (first, second)  # nine tenths of the second one are larger than those before
     assert 90 == sum(rest)
     assert max(rest) <= 4
+
+
+async def test_end_is_looked_up(session: Session, connection: asyncpg.Connection) -> None:
+    """Whether anything was published after an event is found at a glance, however much was before it."""
+    await connection.execute(WRITE, 5_000)
+    await connection.execute("UPDATE outbox SET processed_at = created_at")
+    newest = await connection.fetchrow("SELECT id::text, created_at FROM outbox ORDER BY processed_at DESC")
+    assert newest is not None
+
+    text = await session.connection.fetchval(
+        f"EXPLAIN (ANALYZE, BUFFERS, FORMAT JSON) {outbox._FOLLOWED}", *newest, 1, 0
+    )
+
+    plan = json.loads(text)[0]["Plan"]
+    assert blocks(plan) < 100
+    assert await Outbox(session.connection, 0, 1).followed(*newest) is None

@@ -47,13 +47,15 @@ class PartitionState:
     """A stream: entries in it, bytes it takes, its oldest entry, and its groups.
 
     `last_id` is of the entry that was appended last, also where it has been trimmed since: it never falls,
-    unless data is lost. A stream that is not there has length 0.
+    unless data is lost. A stream that is not there has length 0. `bookmark` is the newest append's; it is
+    lost with the entries that came with it, and with the stream's loss alone it is not.
     """
 
     length: int
     memory_bytes: int
     first: Entry | None
     last_id: str
+    bookmark: str | None
     groups: tuple[GroupState, ...]
 
 
@@ -77,10 +79,17 @@ class Broker(Protocol):
         ...
 
     async def append(
-        self, partition: int, token: Token, entries: Sequence[Fields], *, after: str = BEGINNING
+        self,
+        partition: int,
+        token: Token,
+        entries: Sequence[Fields],
+        *,
+        after: str = BEGINNING,
+        bookmark: str = "",
     ) -> str:
         """Append all entries, in their order, or none of them; return the last one's id.
 
+        In the same step the `bookmark`, if one is given, replaces the one before.
         Raises FencedError when the role is another's by now, or the broker has lost data: the role, or an
         entry up to `after`, which was appended last; BrokerFullError when there is no room. After
         BrokerUnavailableError they may be there or not.

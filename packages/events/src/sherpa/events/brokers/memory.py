@@ -28,6 +28,7 @@ class _Group:
 class _Stream:
     entries: dict[int, dict[str, str]] = field(default_factory=dict)
     last: int = 0
+    bookmark: str | None = None
     groups: dict[str, _Group] = field(default_factory=dict)
 
 
@@ -55,7 +56,13 @@ class MemoryBroker:
         return token
 
     async def append(
-        self, partition: int, token: Token, entries: Sequence[Fields], *, after: str = BEGINNING
+        self,
+        partition: int,
+        token: Token,
+        entries: Sequence[Fields],
+        *,
+        after: str = BEGINNING,
+        bookmark: str = "",
     ) -> str:
         """Append all entries or none."""
         if not all(entries):
@@ -70,6 +77,7 @@ class MemoryBroker:
         for fields in entries:
             stream.last += 1
             stream.entries[stream.last] = dict(fields)
+        stream.bookmark = bookmark or stream.bookmark
         for event in self._waiting[partition]:
             event.set()
         return _id(stream.last)
@@ -180,7 +188,9 @@ class MemoryBroker:
         )
         size = sum(len(text) for fields in stream.entries.values() for text in (*fields, *fields.values()))
         first = next((_entry(stream, serial) for serial in stream.entries), None)
-        return PartitionState(len(stream.entries), size, first, _id(stream.last), tuple(groups))
+        return PartitionState(
+            len(stream.entries), size, first, _id(stream.last), stream.bookmark, tuple(groups)
+        )
 
     async def partitions(self) -> Sequence[int]:
         """Return which partitions have a stream."""

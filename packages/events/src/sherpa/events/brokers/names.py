@@ -16,5 +16,10 @@ def fence(partition: int, role: str) -> str:
     return f"{{{stream(partition)}}}:role:{role}"
 
 
+def bookmark(partition: int) -> str:
+    """Return the key that holds the newest append's bookmark, in the stream's slot."""
+    return f"{{{stream(partition)}}}:bookmark"
+
+
 POSSIBLE_STREAMS = tuple(map(stream, range(MOST_PARTITIONS)))
 """The streams that there may be, in the order of their partitions."""

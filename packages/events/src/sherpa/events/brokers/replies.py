@@ -19,12 +19,13 @@ def pairs(reply: Reply) -> dict[str, Any]:
 
 def state(reply: Reply) -> PartitionState:
     """Read what the script `state` returns."""
-    length, memory_bytes, first, last_id, groups = reply
+    length, memory_bytes, first, last_id, bookmark, groups = reply
     return PartitionState(
         length,
         memory_bytes,
         entry(first) if first else None,
         last_id,
+        bookmark,
         tuple(_group(pairs(each)) for each in groups),
     )
 

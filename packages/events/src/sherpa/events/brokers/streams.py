@@ -47,16 +47,21 @@ class StreamBroker:
             return Token(await scripting.TAKE.run(self._link, keys, secrets.token_hex(8)))
 
     async def append(
-        self, partition: int, token: Token, entries: Sequence[Fields], *, after: str = BEGINNING
+        self,
+        partition: int,
+        token: Token,
+        entries: Sequence[Fields],
+        *,
+        after: str = BEGINNING,
+        bookmark: str = "",
     ) -> str:
         """Append all entries or none."""
         if not all(entries):
             raise ValueError("An entry without fields can't be appended.")
         packed = _encode([list(chain.from_iterable(fields.items())) for fields in entries])
+        keys = (*_keys(partition, "relay"), names.bookmark(partition))
         async with self._translated():
-            return str(
-                await scripting.APPEND.run(self._link, _keys(partition, "relay"), token, packed, after)
-            )
+            return str(await scripting.APPEND.run(self._link, keys, token, packed, after, bookmark))
 
     async def ensure_group(self, partition: int, group: str) -> bool:
         """Make the group at 0, and the stream with it, unless it is there."""
@@ -142,8 +147,9 @@ class StreamBroker:
 
     async def state(self, partition: int) -> PartitionState:
         """Return how the partition stands, all of it at one moment."""
+        keys = (names.stream(partition), names.bookmark(partition))
         async with self._translated():
-            reply = await scripting.STATE.run(self._link, (names.stream(partition),))
+            reply = await scripting.STATE.run(self._link, keys)
         return replies.state(reply)
 
     async def partitions(self) -> Sequence[int]:

@@ -9,6 +9,7 @@ from redis.exceptions import (
     AuthorizationError,
     BusyLoadingError,
     ClusterDownError,
+    ConnectionError,
     InvalidResponse,
     MasterDownError,
     NoPermissionError,
@@ -17,6 +18,7 @@ from redis.exceptions import (
     RedisClusterException,
     RedisError,
     ResponseError,
+    TimeoutError,
     TryAgainError,
 )
 
@@ -36,7 +38,9 @@ ERRORS = (RedisError, RedisClusterException, OSError)
 # word away; the others still begin with it.
 _PASSING = (AskError, BusyLoadingError, ClusterDownError, ReadOnlyError, TryAgainError)
 _PASSING_WORDS = frozenset(("BUSY", "MISCONF", "NOREPLICAS", "UNBLOCKED"))
+_UNREACHED = (ConnectionError, TimeoutError, OSError)
 
+_WAY = "Check that it runs there and can be reached from here."
 _CREDENTIALS = "Correct the user and the password in REDIS_URL."
 _RIGHTS = (
     "Give the user of REDIS_URL the keys sherpa:events:* and {sherpa:events:*, and the commands +@stream"
@@ -65,7 +69,8 @@ def translate(error: Exception, where: str) -> BrokerError:
         )
     if isinstance(error, MasterNotFoundError):
         return BrokerUnavailableError(f"The Sentinels at {where} name no primary: {text}. {_SENTINELS}")
-    return BrokerUnavailableError(f"The broker at {where} can't be used now: {text}.")
+    remedy = f" {_WAY}" if isinstance(error, _UNREACHED) and not isinstance(error, _PASSING) else ""
+    return BrokerUnavailableError(f"The broker at {where} can't be used now: {text}.{remedy}")
 
 
 def means_another_server(error: Exception) -> bool:

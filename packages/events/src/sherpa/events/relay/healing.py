@@ -7,8 +7,10 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 from typing import Final
 
+from sherpa.config import EventsSettings
 from sherpa.events.brokers.broker import BEGINNING, Broker, PartitionState
 from sherpa.events.metrics import RelayMetrics
+from sherpa.events.relay.bookmark import Bookmark
 from sherpa.events.relay.holdings import Holdings
 from sherpa.events.relay.horizon import BEGINNING as FIRST
 from sherpa.events.relay.outbox import Outbox
@@ -30,40 +32,54 @@ class Healing:
         holdings: Holdings,
         *,
         groups: Collection[str],
-        replay_days: int,
+        settings: EventsSettings,
         metrics: RelayMetrics,
     ) -> None:
         self._broker = broker
         self._partition = partition
         self._holdings = holdings
         self._groups = frozenset(groups)
-        self._replay_days = replay_days
+        self._partitions = settings.partitions
+        self._replay_days = settings.replay_days
         self._metrics = metrics
 
-    async def check(self, outbox: Outbox, state: PartitionState, now: datetime, *, is_new: bool) -> bool:
+    async def check(
+        self, outbox: Outbox, state: PartitionState, now: datetime, *, is_new: bool, is_taken_anew: bool
+    ) -> bool:
         """Compare a trimmed stream with what it held, and heal a loss; tell whether there may be one.
 
         `now` is PostgreSQL's time, from before the trimming; `is_new`: the broker knows of no relay before
-        this one. Failing, it is to be called again.
+        this one; `is_taken_anew`: others may have appended since the last look. Failing, it is to be called
+        again.
         """
         is_lost = self._holdings.are_lost(state)
         groups = self._groups | (self._holdings.groups if is_lost else frozenset())
         await self._make(groups - {group.name for group in state.groups})
-        if is_lost:
-            await self._recall(outbox)
-        elif self._holdings.since is None and is_new and state.last_id == BEGINNING:
+        is_empty = state.last_id == BEGINNING
+        since = self._holdings.since or FIRST if is_lost else None
+        if is_taken_anew and not (is_lost or is_empty):
+            since = await self._find_end(outbox, state.bookmark)
+        if since:
+            await self._recall(outbox, since)
+        elif is_empty and self._holdings.since is None and (is_new or state.bookmark):
             await self._suspect(outbox, now)
         self._holdings.note(state, now)
         self._holdings.groups |= groups
-        return is_lost
+        return since is not None
+
+    async def _find_end(self, outbox: Outbox, text: str | None) -> datetime | None:
+        """Return since when events were published that the broker has lost, as its bookmark shows."""
+        bookmark = Bookmark.parse(text)
+        if bookmark is None or bookmark.partitions != self._partitions:
+            return None  # what was divided otherwise was drained before
+        return await outbox.followed(bookmark.event_id, bookmark.created_at)
 
     async def _make(self, missing: Collection[str]) -> None:
         # What one group is done with is trimmed: another one that is made later would never be given it.
         for group in sorted(missing):
             await self._broker.ensure_group(self._partition, group)
 
-    async def _recall(self, outbox: Outbox) -> None:
-        since = self._holdings.since or FIRST
+    async def _recall(self, outbox: Outbox, since: datetime) -> None:
         count = await outbox.recall(since, days=self._replay_days)
         self._metrics.recalled.inc(count)
         log.warning(

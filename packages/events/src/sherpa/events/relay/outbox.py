@@ -27,9 +27,10 @@ ORDER BY created_at, outbox.id
 LIMIT $7
 """  # noqa: S608 - our own constants
 
+# All of a batch at one time, and each batch later than the one before: their order is that of the appends.
 # No condition on processed_at: it would let the planner walk all that waits, to look for 500 ids in it.
 _MARK: Final = """
-UPDATE outbox SET processed_at = coalesce(processed_at, clock_timestamp())
+UPDATE outbox SET processed_at = coalesce(processed_at, statement_timestamp())
 WHERE id = ANY($1::text[]::uuid[])
 """
 
@@ -39,7 +40,18 @@ UPDATE outbox SET processed_at = NULL WHERE id = (
 ) AND processed_at IS NULL
 """
 
-# Their order in time is that of the marks, and those of a batch differ; the margin is for a clock set back.
+# An event that is not marked was appended last, for the marks follow the appends: nothing came after it.
+_FOLLOWED: Final = f"""
+WITH newest AS (SELECT processed_at FROM outbox WHERE id = $1::text::uuid),
+bound AS (SELECT CASE WHEN EXISTS (TABLE newest) THEN (TABLE newest) ELSE $2::timestamptz END AS since)
+SELECT since FROM bound
+WHERE EXISTS (
+    SELECT FROM outbox
+    WHERE processed_at > since AND ($3 = 1 OR {partition_of("aggregate_id", "$3")} = $4)
+)
+"""  # noqa: S608 - our own constants
+
+# The margin is for a clock that is set back.
 _RECALL: Final = f"""
 WITH recalled AS (
     UPDATE outbox SET processed_at = NULL
@@ -107,6 +119,16 @@ class Outbox:
     async def touch(self) -> None:
         """Write to an event that waits, if there is one, and change nothing: raises what marking would."""
         await self._connection.execute(_TOUCH)
+
+    async def followed(self, event_id: str, created: datetime) -> datetime | None:
+        """Return since when others were published after this event; None where none were.
+
+        Of one that is no more it is the time that it was created at.
+        """
+        since: datetime | None = await self._connection.fetchval(
+            _FOLLOWED, event_id, created, *self._share, timeout=RECALL_SECONDS
+        )
+        return since
 
     async def recall(self, since: datetime, *, days: int) -> int:
         """Let all wait again that was published since then, but for what is older than the days; count it."""

@@ -22,7 +22,7 @@ class Publication:
         self._reader = reader
         self._append = append
         self._read = NOTHING
-        self._confirmed: list[str] = []
+        self._confirmed: list[list[str]] = []
 
     @property
     def waiting(self) -> int:
@@ -46,7 +46,7 @@ class Publication:
         except BaseException:
             self._reader.restart()
             raise
-        self._confirmed += appending.ids
+        self._confirmed.append(appending.ids)
         return len(appending.entries)
 
     def restart(self) -> None:
@@ -55,10 +55,10 @@ class Publication:
         self._reader.restart()
 
     async def settle(self) -> None:
-        """Mark what is confirmed."""
+        """Mark what is confirmed, batch by batch: the marks' times tell the order of the appends."""
         confirmed, self._confirmed = self._confirmed, []
-        if confirmed:
-            await self._outbox.mark(confirmed)
+        for ids in confirmed:
+            await self._outbox.mark(ids)
 
     async def _append_beside_reading(self, appending: Batch, limit: int) -> Batch:
         append = asyncio.ensure_future(self._append(appending))

@@ -12,6 +12,7 @@ from sherpa.events.brokers.broker import Broker, Token
 from sherpa.events.errors import BrokerError, BrokerFullError, FencedError
 from sherpa.events.metrics import RelayMetrics
 from sherpa.events.relay import layout
+from sherpa.events.relay.bookmark import Bookmark
 from sherpa.events.relay.capacity import Capacity
 from sherpa.events.relay.healing import Healing
 from sherpa.events.relay.holdings import Holdings
@@ -48,10 +49,11 @@ class Term:
         self._metrics = metrics
         self._token = _NO_TOKEN
         self._is_new = False
+        self._is_taken_anew = False
         self._capacity = Capacity(broker, partition, settings)
         self._holdings = holdings
         self._healing = Healing(
-            broker, partition, holdings, groups=groups, replay_days=settings.replay_days, metrics=metrics
+            broker, partition, holdings, groups=groups, settings=settings, metrics=metrics
         )
         self._outbox = Outbox(session.connection, partition, settings.partitions)
         self._reader = Reader(self._outbox, settings.payload_bytes)
@@ -106,14 +108,18 @@ class Term:
         self._token = await self._session.beating(self._broker.take(self._partition, layout.ROLE))
         number = int(self._token.partition(":")[0])
         self._is_new = self._is_new or number == 1  # also where the first look failed, and it was taken again
+        self._is_taken_anew = True
         self._metrics.term.set(number)
         self._capacity.forget()
 
     async def _look(self) -> None:
         now = await self._outbox.now()
         state = await self._session.beating(self._capacity.look())
-        if await self._healing.check(self._outbox, state, now, is_new=self._is_new):
+        if await self._healing.check(
+            self._outbox, state, now, is_new=self._is_new, is_taken_anew=self._is_taken_anew
+        ):
             self._publication.restart()
+        self._is_taken_anew = False
 
     async def _move(self) -> Outcome:
         if self._capacity.is_look_due:
@@ -131,7 +137,11 @@ class Term:
 
     async def _append(self, batch: Batch) -> None:
         self._holdings.end = await self._broker.append(
-            self._partition, self._token, batch.entries, after=self._holdings.end
+            self._partition,
+            self._token,
+            batch.entries,
+            after=self._holdings.end,
+            bookmark=str(Bookmark.at(batch.entries[-1], self._settings.partitions)),
         )
         count = len(batch.entries)
         self._capacity.appended(count)

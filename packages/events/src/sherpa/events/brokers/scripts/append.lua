@@ -29,4 +29,7 @@ local id
 for _, entry in ipairs(cmsgpack.unpack(ARGV[2])) do
   id = redis.call('XADD', KEYS[1], '*', unpack(entry))
 end
+if ARGV[4] ~= '' then
+  redis.call('SET', KEYS[3], ARGV[4])
+end
 return id or ARGV[3]
