@@ -2,6 +2,7 @@
 
 import os
 import secrets
+import signal
 import subprocess
 import sys
 from collections.abc import AsyncIterator
@@ -16,6 +17,16 @@ from sherpa.config import DatabaseSettings, Secret
 from sherpa.devstack.harness.worker import PostgresCluster
 
 ID = "00000000-0000-0000-0000-000000000001"
+INTERRUPT_IMPORT = """
+import signal, sys
+
+class Interrupt:
+    def find_spec(self, name, path=None, target=None):
+        if name == "sherpa.config":
+            signal.raise_signal(signal.SIGINT)
+
+sys.meta_path.insert(0, Interrupt())
+"""
 
 
 @pytest.mark.parametrize(
@@ -25,14 +36,18 @@ ID = "00000000-0000-0000-0000-000000000001"
         (["publish"], "invalid choice"),
         (["dead-letters"], "required"),
         (["dead-letters", "show", "this"], "must be a UUID, not 'this'"),
-        (["dead-letters", "list", "--limit", "0"], "must be 1 or more"),
+        (["dead-letters", "list", "--limit", "0"], "must be 1 to 1000000"),
+        (["dead-letters", "list", "--limit", "9" * 5000], "must be 1 to 1000000"),
+        (["dead-letters", "retry", ID, "--handler", "", "--yes"], "must be a name"),
         (["replay"], "--since"),
         (["replay", "--since", "yesterday"], "must be a time as"),
         (["replay", "--since", "2026-11-23T12:00:00"], "with Z or an offset"),
         (["replay", "--since", "1h", "--aggregate", "7"], "must be a UUID"),
+        (["replay", "--since", "1h", "--type", "\udcff"], "must be a name"),
         (["groups", "forget"], "NAME"),
+        (["groups", "forget", " ", "--yes"], "must be a name"),
     ],
-    ids=" ".join,
+    ids=lambda given: ascii(" ".join(given))[1:60] if isinstance(given, list) else None,
 )
 async def test_wrong_use_ends_with_2(arguments: list[str], fact: str, run: Run) -> None:
     """What can't be meant is refused on stderr, with what would be right."""
@@ -148,6 +163,17 @@ def test_import_changes_nothing() -> None:
     )
 
     assert ("True\n", "") == (done.stdout, done.stderr)
+
+
+def test_interrupt_while_loading_is_quiet() -> None:
+    """Ctrl-C before anything is under way ends the process by that signal, without a traceback."""
+    code = f"{INTERRUPT_IMPORT}\nimport runpy; runpy.run_module('sherpa.events', run_name='__main__')"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code, "status"], capture_output=True, text=True, check=False, timeout=60
+    )
+
+    assert (-signal.SIGINT, "", "") == (done.returncode, done.stdout, done.stderr)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs the device /dev/full (Linux)")

@@ -110,5 +110,6 @@ async def test_absent_broker_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) 
     code, out, err = await run("tail")
 
     assert (1, "") == (code, out)
-    assert "127.0.0.1:1" in err
+    assert err.startswith("The broker at 127.0.0.1:1 can't be used now")
+    assert err.endswith("Check that it runs there and can be reached from here.\n")
     assert "hidden" not in err

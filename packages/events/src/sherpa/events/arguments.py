@@ -2,9 +2,12 @@
 
 import argparse
 from collections.abc import Callable
+from typing import Final
 from uuid import UUID
 
 from sherpa.events.operations.moments import Moment, parse_moment
+
+_MOST_LISTED: Final = 1_000_000
 
 
 def parser() -> argparse.ArgumentParser:
@@ -37,7 +40,7 @@ def _add_dead_letters(command: argparse.ArgumentParser) -> None:
     listing = actions.add_parser("list", help="list them, the newest failure first")
     _add_handler(listing)
     listing.add_argument(
-        "--limit", metavar="N", type=_positive, default=100, help="at most so many (default: %(default)d)"
+        "--limit", metavar="N", type=_limit, default=100, help="at most so many (default: %(default)d)"
     )
     _add_json(listing)
     show = actions.add_parser("show", help="show one with its payload, error and traceback")
@@ -87,7 +90,7 @@ def _add_groups(command: argparse.ArgumentParser) -> None:
     forget = actions.add_parser(
         "forget", help="delete a removed handler's group, so that streams can be trimmed"
     )
-    forget.add_argument("name", metavar="NAME", help="the handler's name")
+    forget.add_argument("name", metavar="NAME", type=_name, help="the handler's name")
     _add_yes(forget)
 
 
@@ -95,6 +98,7 @@ def _add_selection(command: argparse.ArgumentParser) -> None:
     command.add_argument(
         "--type",
         metavar="TYPE",
+        type=_name,
         action="append",
         default=[],
         help="only events of this type; may be repeated",
@@ -103,7 +107,7 @@ def _add_selection(command: argparse.ArgumentParser) -> None:
 
 
 def _add_handler(command: argparse.ArgumentParser) -> None:
-    command.add_argument("--handler", metavar="NAME", help="only this handler's")
+    command.add_argument("--handler", metavar="NAME", type=_name, help="only this handler's")
 
 
 def _add_json(command: argparse.ArgumentParser) -> None:
@@ -124,14 +128,22 @@ def _refused_by[T](parse: Callable[[str], T], wanted: str) -> Callable[[str], T]
     return parse_or_refuse
 
 
-def _parse_positive(text: str) -> int:
-    if not text.isdecimal() or int(text) < 1:
+def _parse_limit(text: str) -> int:
+    if not text.isdecimal() or not 1 <= int(text) <= _MOST_LISTED:
         raise ValueError(text)
     return int(text)
 
 
+def _parse_name(text: str) -> str:
+    # Not as it was meant: an empty variable of a script's, or bytes that are no text.
+    if not text.isprintable() or not text.strip():
+        raise ValueError(text)
+    return text
+
+
 _uuid: Callable[[str], UUID] = _refused_by(UUID, "a UUID")
-_positive: Callable[[str], int] = _refused_by(_parse_positive, "1 or more")
+_limit: Callable[[str], int] = _refused_by(_parse_limit, f"1 to {_MOST_LISTED}")
+_name: Callable[[str], str] = _refused_by(_parse_name, "a name of printable characters")
 _moment: Callable[[str], Moment] = _refused_by(
     parse_moment,
     "a time as 2026-11-23T12:00:00Z, with Z or an offset, or how long ago as 90s, 30m, 2h or 7d",

@@ -9,7 +9,6 @@ from redis.exceptions import (
     AuthorizationError,
     BusyLoadingError,
     ClusterDownError,
-    ConnectionError,
     InvalidResponse,
     MasterDownError,
     NoPermissionError,
@@ -18,9 +17,10 @@ from redis.exceptions import (
     RedisClusterException,
     RedisError,
     ResponseError,
-    TimeoutError,
     TryAgainError,
 )
+from redis.exceptions import ConnectionError as NoConnectionError
+from redis.exceptions import TimeoutError as NoAnswerError
 
 from sherpa.events.errors import (
     BrokerError,
@@ -38,7 +38,7 @@ ERRORS = (RedisError, RedisClusterException, OSError)
 # word away; the others still begin with it.
 _PASSING = (AskError, BusyLoadingError, ClusterDownError, ReadOnlyError, TryAgainError)
 _PASSING_WORDS = frozenset(("BUSY", "MISCONF", "NOREPLICAS", "UNBLOCKED"))
-_UNREACHED = (ConnectionError, TimeoutError, OSError)
+_UNREACHED = (NoConnectionError, NoAnswerError, OSError)
 
 _WAY = "Check that it runs there and can be reached from here."
 _CREDENTIALS = "Correct the user and the password in REDIS_URL."
