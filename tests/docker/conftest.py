@@ -27,13 +27,15 @@ COPIED = (
     "services",
 )
 READY_SECONDS = 60.0
+BUILD_SECONDS = 1800  # the first image fetches its base and every dependency
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark every test of this folder: it needs Docker."""
+    """Mark every test of this folder: it needs Docker, and may have to build an image first."""
     for item in items:
         if Path(__file__).parent in item.path.parents:
             item.add_marker(pytest.mark.docker)
+            item.add_marker(pytest.mark.timeout(BUILD_SECONDS))
 
 
 @pytest.fixture(scope="session", autouse=True)
