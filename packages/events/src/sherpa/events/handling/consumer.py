@@ -5,6 +5,7 @@ decides how long to wait for the next step.
 """
 
 import asyncio
+import logging
 import random
 from typing import Final
 
@@ -134,9 +135,18 @@ class Consumer:
             case Outcome.IDLE:
                 self._pace.well()
                 await self._wait_for_work()
-            case Outcome.BROKER_AWAY | Outcome.DATABASE_AWAY | Outcome.FENCED | Outcome.FAILED:
+            case (
+                Outcome.BROKER_AWAY
+                | Outcome.DATABASE_AWAY
+                | Outcome.REFUSED
+                | Outcome.FENCED
+                | Outcome.FAILED
+            ):
                 seconds = self._pace.seconds(
-                    outcome.value, self._stepper.trouble, is_expected=outcome is not Outcome.FAILED
+                    outcome.value,
+                    self._stepper.trouble,
+                    is_expected=outcome is not Outcome.FAILED,
+                    level=logging.ERROR if outcome is Outcome.REFUSED else logging.WARNING,
                 )
                 await first_of(self._stop.wait(), seconds=seconds)
             case Outcome.WORKED:

@@ -24,6 +24,7 @@ from sherpa.events.handling.errors import (
 from sherpa.events.handling.failures import Failure, Failures
 from sherpa.events.handling.handler import Handle, Handler, HandleSet, Kind
 from sherpa.events.handling.ownership import Lane
+from sherpa.events.handling.refusals import refusal_of
 from sherpa.events.metrics import HandlerMetrics
 
 _REMEMBER: Final = """
@@ -177,6 +178,8 @@ async def _insist[T](lane: Lane, work: Callable[[], Awaitable[T]]) -> T:
         except Exception as error:
             if not lane.is_alive:
                 raise SessionLostError from error
+            if refusal := refusal_of(error):
+                raise refusal from error
             conflicts += 1
             if not is_transient(error) or conflicts == _CONFLICTS:
                 raise

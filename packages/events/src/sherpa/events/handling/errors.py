@@ -26,5 +26,9 @@ class SessionLostError(EventsError):
     """The database session ended under the work, and with it the right to do it: begin anew."""
 
 
+class NotAllowedError(DatabaseUnavailableError):
+    """PostgreSQL lets our role not do what handling an event needs, whichever event it is."""
+
+
 NOT_THE_EVENTS: Final = (SessionLostError, DatabaseUnavailableError)
 """What no event is to blame for: it is begun anew when the database can, and counts as no attempt."""

@@ -97,9 +97,12 @@ class Ownership:
                 self._connections.discard(lane.connection)
             raise ConnectionLostError from error
 
-    async def give_up(self) -> None:
-        """Give the sessions back, and with them the ownership: at once."""
+    async def give_up(self, *, is_spoilt: bool = False) -> None:
+        """Give the sessions back, and with them the ownership: at once. `is_spoilt`: end them."""
         lanes, self.lanes = self.lanes, []
+        if is_spoilt:
+            for lane in lanes:
+                self._connections.discard(lane.connection)
         await self._release(lanes)
 
     async def _take(self, lanes: list[Lane]) -> bool:

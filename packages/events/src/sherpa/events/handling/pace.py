@@ -1,6 +1,7 @@
 """How long a loop rests when something is away, and the one line that is logged when that changes."""
 
 import asyncio
+import logging
 import random
 from collections.abc import Coroutine, Mapping
 from typing import Any, Final
@@ -28,14 +29,16 @@ class Pace:
             log.info("handling goes on", after=self._trouble, **self._facts)
         self._rests, self._trouble = 0, None
 
-    def seconds(self, trouble: str, reason: BaseException | None, *, is_expected: bool) -> float:
+    def seconds(
+        self, trouble: str, reason: BaseException | None, *, is_expected: bool, level: int = logging.WARNING
+    ) -> float:
         """Return how long to rest: longer each time, with jitter. Says what is wrong where it is new.
 
         What is not to be expected is said with its traceback.
         """
         if trouble != self._trouble:
             shown = {"reason": str(reason) or repr(reason)} if is_expected else {"exc_info": reason}
-            log.warning("handling rests", trouble=trouble, **shown, **self._facts)
+            log.log(level, "handling rests", trouble=trouble, **shown, **self._facts)
         self._trouble = trouble
         longest = min(_FIRST_SECONDS * 2**self._rests, _MOST_SECONDS)
         self._rests = min(self._rests + 1, 10)

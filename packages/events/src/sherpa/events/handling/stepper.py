@@ -7,12 +7,15 @@ import asyncio
 from contextlib import suppress
 from typing import Final
 
+import asyncpg
+
 from sherpa.db.errors import DatabaseError
 from sherpa.db.retry import is_transient
 from sherpa.events.errors import BrokerError, BrokerUnavailableError, FencedError
 from sherpa.events.handling.errors import SessionLostError
 from sherpa.events.handling.outcome import Outcome
 from sherpa.events.handling.ownership import Ownership
+from sherpa.events.handling.refusals import refusal_of
 from sherpa.events.handling.retries import Retries
 from sherpa.events.handling.subscription import Subscription
 from sherpa.telemetry.logging import get_logger
@@ -54,9 +57,16 @@ class Stepper:
                 return await self._take_over()
             due = await self._retries.run_due()
             outcome = await self._consume()
+            if outcome in {Outcome.WORKED, Outcome.IDLE}:
+                self.trouble = None
             return Outcome.WORKED if due and outcome is Outcome.IDLE else outcome
-        except (SessionLostError, DatabaseError) as error:
-            if isinstance(error, DatabaseError) and not is_transient(error):
+        except (SessionLostError, DatabaseError, asyncpg.PostgresError) as error:
+            if refusal := refusal_of(error):
+                self.trouble = refusal
+                # What is not read-only any more may be so in new sessions only.
+                await self._ownership.give_up(is_spoilt=True)
+                return Outcome.REFUSED
+            if not isinstance(error, SessionLostError) and not is_transient(error):
                 raise
             self.trouble = error.__cause__ or error
             await self._ownership.give_up()
@@ -88,7 +98,8 @@ class Stepper:
         if not await self._ownership.take(self._hear):
             return Outcome.STANDBY
         await self._retries.settle()
-        log.info("handler owns partition", **self._facts)
+        if self.trouble is None:  # else it is tried again, and `Pace` says when it goes on
+            log.info("handler owns partition", **self._facts)
         return Outcome.TAKEN
 
     async def _consume(self) -> Outcome:
