@@ -24,6 +24,7 @@ from sherpa.devstack.resp import RedisConnection, RedisReplyError, Reply
 PATIENCE_SECONDS = 30.0
 NOTICE_MILLISECONDS = 500
 SLOTS = 16_384
+PRIMARIES = 3
 PRIMARY = "choice"
 
 _OPTIONS = {"repl-diskless-sync-delay": "0", "appendonly": "no", "save": ""}
@@ -47,6 +48,14 @@ def wait_until(holds: Callable[[], bool], what: str) -> None:
                 f"Waited {PATIENCE_SECONDS:.0f} s for nothing: {what}.", remedy="Try again."
             )
         time.sleep(0.02)
+
+
+def process_of(server: ValkeyServer) -> psutil.Process:
+    """Return a server's process. Raises ServerFailedError where it doesn't run."""
+    pid = server.state().pid
+    if pid is None:
+        raise ServerFailedError(f"{server.directory.name} does not run.", remedy="Start it.")
+    return psutil.Process(pid)
 
 
 @dataclass
@@ -95,6 +104,21 @@ class WatchedServers:
         ask(self.sentinel_port, "SENTINEL", "FAILOVER", PRIMARY)
         wait_until(lambda: self.primary() is not old, "another primary")
 
+    def replica(self) -> ValkeyServer:
+        """Return the server that is not the primary."""
+        primary = self.primary()
+        return next(server for server in self.servers if server is not primary)
+
+    def hold_back(self) -> psutil.Process:
+        """Cut the replica off from its primary, and return its process, paused: it misses what comes now.
+
+        It goes on with `resume()`; when its primary is dead by then, it takes over without what it missed.
+        """
+        process = process_of(self.replica())
+        process.suspend()
+        ask(self.primary().port, "CLIENT", "KILL", "TYPE", "replica", password=self.password)
+        return process
+
     def follow(self, old: ValkeyServer) -> None:
         """Let a former primary, dead or deposed, follow its successor now: the Sentinel takes its time."""
         old.start()
@@ -131,26 +155,18 @@ class WatchedServers:
 
 @dataclass
 class Cluster:
-    """Three servers, each with a third of the slots."""
+    """Three servers, each with a third of the slots; more nodes can follow each."""
 
     directory: Path
     nodes: list[ValkeyServer] = field(default_factory=list)
+    _taken: set[int] = field(default_factory=set)
 
     def start(self) -> None:
         """Start the nodes, and wait until each of them knows who has which slots."""
-        taken: set[int] = set()
-        for number in range(3):
-            port, bus = _two_ports(taken)
-            options = {**_OPTIONS, "cluster-enabled": "yes", "cluster-port": str(bus)}
-            options |= {"cluster-node-timeout": str(2 * NOTICE_MILLISECONDS)}
-            self.nodes.append(ValkeyServer(self.directory / f"node {number}", port, options=options))
-        for number, node in enumerate(self.nodes):
-            node.start()
-            first, last = SLOTS * number // 3, SLOTS * (number + 1) // 3 - 1
+        for number in range(PRIMARIES):
+            node = self._add_node()
+            first, last = SLOTS * number // PRIMARIES, SLOTS * (number + 1) // PRIMARIES - 1
             ask(node.port, "CLUSTER", "ADDSLOTSRANGE", str(first), str(last))
-        for node in self.nodes[1:]:
-            meeting = ("CLUSTER", "MEET", ports.LOOPBACK, str(node.port), node.options["cluster-port"])
-            ask(self.nodes[0].port, *meeting)
         wait_until(self.is_whole, "a cluster of three nodes")
 
     def stop(self) -> None:
@@ -158,22 +174,71 @@ class Cluster:
         for node in self.nodes:
             node.stop()
 
+    def add_replica(self, primary: ValkeyServer) -> ValkeyServer:
+        """Start one more node, and return it when all know that it follows the primary."""
+        node = self._add_node()
+        wait_until(self.is_whole, "a fourth node")
+        ask(node.port, "CLUSTER", "REPLICATE", self.identity(primary))
+        self.await_replica(node)
+        return node
+
+    def await_replica(self, node: ValkeyServer) -> None:
+        """Wait until a node has all that its primary has, and everybody knows that it can take its place."""
+        wait_until(lambda: b"master_link_status:up" in _text(node, "INFO", "replication"), "a replica")
+        line = f"{self.identity(node)} ".encode()
+
+        def is_known(other: ValkeyServer) -> bool:
+            lines = _text(other, "CLUSTER", "NODES").splitlines()
+            return any(each.startswith(line) and b"slave" in each and b"fail" not in each for each in lines)
+
+        wait_until(lambda: all(map(is_known, self.nodes)), "all nodes to know of the replica")
+
+    def owner(self, slot: int, witness: ValkeyServer) -> ValkeyServer:
+        """Return the node that has a slot and takes writes, as one of the nodes sees it."""
+        ranges = ask(witness.port, "CLUSTER", "SLOTS")
+        for each in ranges if isinstance(ranges, list) else []:
+            match each:
+                case [int(first), int(last), [_, int(port), *_], *_] if first <= slot <= last:
+                    return next(node for node in self.nodes if node.port == port)
+        raise ServerFailedError(f"Nobody has the slot {slot}.", remedy="Try again.")
+
+    def move(self, slot: int, source: ValkeyServer, target: ValkeyServer) -> None:
+        """Move a slot with its keys from its owner to another primary, as resharding does, and tell all."""
+        number, identity = str(slot), self.identity(target)
+        ask(target.port, "CLUSTER", "SETSLOT", number, "IMPORTING", self.identity(source))
+        ask(source.port, "CLUSTER", "SETSLOT", number, "MIGRATING", identity)
+        while isinstance(keys := ask(source.port, "CLUSTER", "GETKEYSINSLOT", number, "100"), list) and keys:
+            names = [key.decode() for key in keys if isinstance(key, bytes)]
+            ask(source.port, "MIGRATE", ports.LOOPBACK, str(target.port), "", "0", "5000", "KEYS", *names)
+        for node in (target, source, *self.nodes):
+            with contextlib.suppress(OSError, RedisReplyError):  # a dead one, or a replica
+                ask(node.port, "CLUSTER", "SETSLOT", number, "NODE", identity)
+
     def is_whole(self) -> bool:
         """Whether all nodes know of all slots."""
-        answers = [ask(node.port, "CLUSTER", "INFO") for node in self.nodes]
-        return all(isinstance(each, bytes) and b"cluster_state:ok" in each for each in answers)
+        return all(b"cluster_state:ok" in _text(node, "CLUSTER", "INFO") for node in self.nodes)
 
     def identity(self, node: ValkeyServer) -> str:
         """Return what the nodes call one of them."""
-        answer = ask(node.port, "CLUSTER", "MYID")
-        return answer.decode() if isinstance(answer, bytes) else ""
+        return _text(node, "CLUSTER", "MYID").decode()
+
+    def _add_node(self) -> ValkeyServer:
+        port = ports.any_free(avoid=self._taken)
+        bus = ports.any_free(avoid={*self._taken, port})
+        self._taken |= {port, bus}
+        options = {**_OPTIONS, "cluster-enabled": "yes", "cluster-port": str(bus)}
+        options |= {"cluster-node-timeout": str(2 * NOTICE_MILLISECONDS)}
+        node = ValkeyServer(self.directory / f"node {len(self.nodes)}", port, options=options)
+        node.start()
+        if self.nodes:
+            ask(self.nodes[0].port, "CLUSTER", "MEET", ports.LOOPBACK, str(port), str(bus))
+        self.nodes.append(node)
+        return node
 
 
-def _two_ports(taken: set[int]) -> tuple[int, int]:
-    port = ports.any_free(avoid=taken)
-    bus = ports.any_free(avoid={*taken, port})
-    taken |= {port, bus}
-    return port, bus
+def _text(server: ValkeyServer, *words: str) -> bytes:
+    answer = ask(server.port, *words)
+    return answer if isinstance(answer, bytes) else b""
 
 
 def _facts(reply: Reply) -> dict[str, str]:
