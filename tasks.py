@@ -5,7 +5,6 @@ from functools import partial
 from pathlib import Path
 
 from invoke.context import Context
-from invoke.exceptions import Exit
 from invoke.tasks import task
 
 from sherpa.config import cli as config_cli
@@ -13,7 +12,7 @@ from sherpa.db import cli as db_cli
 from sherpa.devstack import checks, commands, schemafile
 from sherpa.devstack import deploy as deployment
 from sherpa.devstack import lock as locking
-from sherpa.devstack.invocation import mend_output, mend_parser
+from sherpa.devstack.invocation import finish, flags, mend_output, mend_parser
 from sherpa.events import cli as events_cli
 
 ROOT = Path(__file__).resolve().parent
@@ -22,20 +21,6 @@ mend_output()
 mend_parser()
 # Invoke finds this file from any folder below; `.env` and pytest's paths are meant from here.
 os.chdir(ROOT)
-
-
-def finish(code: int) -> None:
-    """End the task with the exit code of the command that it ran: 0 well, 1 failed, 2 wrong use, and more."""
-    if code:
-        raise Exit(code=code)
-
-
-def flags(**given: object) -> list[str]:
-    """Spell keyword arguments as command-line flags: `to="002"` as `--to=002`, `yes=True` as `--yes`."""
-    spelled = {
-        f"--{name.replace('_', '-')}": value for name, value in given.items() if value not in {None, False}
-    }
-    return [flag if value is True else f"{flag}={value}" for flag, value in spelled.items()]
 
 
 # --- The stack ------------------------------------------------------------------------------------

@@ -6,6 +6,9 @@ import sys
 from pathlib import Path
 
 import pytest
+from invoke.exceptions import Exit
+
+from sherpa.devstack.invocation import finish, flags
 
 TASKS = """
 from invoke.tasks import task
@@ -91,3 +94,20 @@ def test_poor_terminal_shows_what_it_can(tasks: Path) -> None:
     result = inv(tasks, "show", "a→b", PYTHONIOENCODING="ascii", PYTHONUTF8="1")
 
     assert (0, "name=a?b") == (result.returncode, result.stdout.strip())
+
+
+def test_flags_are_spelled_as_they_are_typed() -> None:
+    """What was not given is left out; a switch has no value, and a value may begin with a dash."""
+    spelled = flags(dry_run=True, all=False, to=None, since="2h", name="-x", type="")
+
+    assert ["--dry-run", "--since=2h", "--name=-x", "--type="] == spelled
+
+
+def test_a_commands_code_is_the_tasks() -> None:
+    """0 goes on with the next task, any other code ends Invoke with it."""
+    finish(0)
+
+    with pytest.raises(Exit) as ended:
+        finish(2)
+
+    assert 2 == ended.value.code

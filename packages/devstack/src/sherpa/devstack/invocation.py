@@ -1,7 +1,7 @@
-"""Repairs of Invoke's command line: a positional argument may be left out, and wrong use exits with 2.
+"""Between Invoke and the commands: their flags, their exit codes, and repairs of Invoke's command line.
 
-Invoke 3 requires every positional argument, takes an unknown flag for its value, and exits with 1 on wrong
-use, where 1 is ours for "failed".
+A positional argument may be left out, and wrong use exits with 2: Invoke 3 requires every one, takes an
+unknown flag for its value, and exits with 1 on wrong use, where 1 is ours for "failed".
 Why not another front end: docs/decisions/0004-invoke-and-nox.md.
 """
 
@@ -65,3 +65,17 @@ def mend_parser() -> None:
     ParseMachine.see_positional_arg = _take_positional  # type: ignore[method-assign,assignment]  # no hook
     ParseMachine.check_ambiguity = _is_ambiguous  # type: ignore[method-assign,assignment]  # no hook
     ParseMachine.error = _refuse  # type: ignore[method-assign,assignment]  # no hook
+
+
+def finish(code: int) -> None:
+    """End the task with the exit code of the command that it ran: 0 well, 1 failed, 2 wrong use, and more."""
+    if code:
+        raise Exit(code=code)
+
+
+def flags(**given: object) -> list[str]:
+    """Spell keyword arguments as command-line flags: `to="002"` as `--to=002`, `yes=True` as `--yes`."""
+    spelled = {
+        f"--{name.replace('_', '-')}": value for name, value in given.items() if value not in {None, False}
+    }
+    return [flag if value is True else f"{flag}={value}" for flag, value in spelled.items()]
