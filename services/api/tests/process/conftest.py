@@ -12,7 +12,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from http.client import HTTPResponse
 from pathlib import Path
 from types import TracebackType
@@ -213,9 +213,21 @@ def start_alone(start: Start) -> Start:
 
 @pytest.fixture(scope="module")
 def served(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
-    """Return a process without PostgreSQL and Redis for a whole module, of short patience."""
-    environment = environment_for(SERVED_ALONE="yes", REQUEST_TIMEOUT_SECONDS="2")
-    served = Served(PROGRAM, environment, tmp_path_factory.mktemp("served"))
+    """Return a process without PostgreSQL and Redis for a whole module."""
+    with _serving(tmp_path_factory.mktemp("served")) as served:
+        yield served
+
+
+@pytest.fixture(scope="module")
+def hasty(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """Return a process like `served` whose patience is so short that a test can wait for its end."""
+    with _serving(tmp_path_factory.mktemp("hasty"), REQUEST_TIMEOUT_SECONDS="2") as served:
+        yield served
+
+
+@contextmanager
+def _serving(folder: Path, **variables: str) -> Iterator[Served]:
+    served = Served(PROGRAM, environment_for(SERVED_ALONE="yes", **variables), folder)
     try:
         yield served.wait_until_logged("serving")
     finally:

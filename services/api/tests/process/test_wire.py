@@ -16,9 +16,9 @@ def type_of(problem: Any) -> str:
     return str(problem.json["type"]).rpartition(":")[2]
 
 
-def test_body_that_trickles_is_ended(served: Any) -> None:
+def test_body_that_trickles_is_ended(hasty: Any) -> None:
     """A byte now and then does not keep a request alive: 408 when the body's time is up."""
-    with served.wire() as wire:
+    with hasty.wire() as wire:
         wire.request("/read", "POST", "Content-Length: 1000\r\n", b"x")
         wire.socket.settimeout(0.1)
         while not has_answer(wire.socket):
@@ -39,16 +39,16 @@ def has_answer(connection: socket.socket) -> bool:
         return False
 
 
-def test_body_shorter_than_said_is_ended(served: Any) -> None:
+def test_body_shorter_than_said_is_ended(hasty: Any) -> None:
     """A length that is never reached is a body that does not come."""
-    answer = served.ask("/read", "POST", "Content-Length: 10\r\n", b"short")
+    answer = hasty.ask("/read", "POST", "Content-Length: 10\r\n", b"short")
 
     assert (408, "body-too-slow") == (answer.status, type_of(answer))
 
 
-def test_request_that_takes_too_long_is_ended(served: Any) -> None:
+def test_request_that_takes_too_long_is_ended(hasty: Any) -> None:
     """An endpoint past the request's time is cancelled, and the client told so."""
-    answer = served.ask("/sleep/60")
+    answer = hasty.ask("/sleep/60")
 
     assert (504, "request-timed-out") == (answer.status, type_of(answer))
 
