@@ -59,7 +59,7 @@ class Batches:
             known = await desk.failures.processed(connection, [work.parked.event_id for work in works])
             fresh = [work.parked for work in works if work.parked.event_id not in known]
             if fresh:
-                await desk.failures.park(connection, fresh, deaths=1)
+                await desk.keep(connection, fresh, deaths=1)
         desk.metrics.duplicates.inc(len(works) - len(fresh))
         finished += [work.entry_id for work in works]
 
@@ -159,12 +159,7 @@ class Batches:
         return True
 
     async def _write_down(self, works: Sequence[Work | Unreadable], finished: list[str]) -> None:
-        lane = self._desk.ownership.lanes[0]
-        async with lane.busy:
-            for work in works:
-                if isinstance(work, Unreadable):
-                    await self._desk.fail(lane, work.parked, work.error, attempts=1, is_final=True)
-                else:
-                    with translated():
-                        await self._desk.failures.park(lane.connection, [work.parked])
-                finished.append(work.entry_id)
+        if works:
+            async with self._desk.session() as connection:
+                await self._desk.keep(connection, [work.parked for work in works])
+            finished += [work.entry_id for work in works]

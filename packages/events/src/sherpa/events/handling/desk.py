@@ -1,7 +1,7 @@
 """What all who work for a handler's partition share: its sessions, its failures, how one is recorded."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from uuid import UUID
@@ -60,6 +60,25 @@ class Desk:
             raise
         self.losses.forget(event_id)
         return result
+
+    async def keep(
+        self, connection: PoolConnectionProxy, events: Sequence[Parked], *, deaths: int = 0
+    ) -> None:
+        """Record events, all at once, without running them: to be run in their turn, or dead by a flaw."""
+        dead = await self.failures.park(connection, events, deaths=deaths)
+        if not dead:
+            return
+        self.metrics.dead_letters.inc(len(dead))
+        first = next(event for event in events if event.flaw and event.event_id in dead)
+        # Not a traceback for each, which would be most of the work where a flood of them comes.
+        log.error(
+            "events given up that can't be read: see `events dead-letters`",
+            handler=self.handler.name,
+            events=len(dead),
+            first_event_id=str(first.event_id),
+            first_event_type=first.event_type,
+            reason=str(first.flaw),
+        )
 
     async def fail(
         self,

@@ -6,10 +6,10 @@ Order within an aggregate is that of `position`. Nothing here waits for anything
 
 import json
 import math
-import traceback
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import timedelta
+from itertools import batched
 from typing import Final
 from uuid import UUID
 
@@ -20,13 +20,14 @@ from sherpa.events.brokers.broker import Fields
 from sherpa.events.handling import statements
 from sherpa.events.handling.handler import OnFailure
 from sherpa.events.handling.statements import fill
+from sherpa.events.handling.storable import as_json, told, traced
 
 MOST_DEATHS: Final = 3
 """So often a process may die while it runs an event; then nobody runs it again but by an operator's word."""
 
-_LONGEST_ERROR: Final = 2_000
-_LONGEST_TRACEBACK: Final = 20_000
 _MOST_DUE: Final = 100
+# What is written in one statement: it must fit into a message, and the sessions' beats must not wait for it.
+_MOST_PARKED: Final = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,6 +38,8 @@ class Parked:
     aggregate_id: UUID
     event_type: str
     fields: Fields
+    flaw: Exception | None = None
+    """Why no event can be read in it: then nothing is run, now or later."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,28 +99,26 @@ class Failures:
             self._handler,
             event.aggregate_id,
             event.event_type,
-            _json(event.fields),
+            as_json(event.fields),
             wait,
             attempts,
-            _storable(_told(error), _LONGEST_ERROR),
-            _storable("".join(traceback.format_exception(error)), _LONGEST_TRACEBACK),
+            told(error),
+            traced(error),
             int(is_heard),
         )
 
     async def park(
         self, connection: PoolConnectionProxy, events: Sequence[Parked], *, deaths: int = 0
-    ) -> None:
-        """Keep the events, in this order: to run now, or after the earlier ones of their aggregate."""
+    ) -> set[UUID]:
+        """Keep the events, in this order: to run now, or after the earlier ones of their aggregate.
+
+        Those with a flaw are dead at once: return which, but for those that were here before.
+        """
         self.is_changed = True
-        await connection.execute(
-            self._park,
-            self._handler,
-            [event.event_id for event in events],
-            [event.aggregate_id for event in events],
-            [event.event_type for event in events],
-            [_json(event.fields) for event in events],
-            deaths,
-        )
+        dead: set[UUID] = set()
+        for part in batched(events, _MOST_PARKED):
+            dead |= await self._park_part(connection, part, deaths)
+        return dead
 
     async def due(self, connection: PoolConnectionProxy) -> list[Failure]:
         """Return the events whose next attempt is due, the longest due first; of many the first."""
@@ -155,6 +156,26 @@ class Failures:
         """Let every event run that waits for nothing: an operator has discarded what was before it."""
         await connection.execute(self._release_all, self._handler, *self._partition)
 
+    async def _park_part(
+        self, connection: PoolConnectionProxy, events: Sequence[Parked], deaths: int
+    ) -> set[UUID]:
+        # Of a flood most have the same flaw, and one traceback does for all of these.
+        flaws = {str(event.flaw): event.flaw for event in events if event.flaw}
+        texts = {name: (told(flaw), traced(flaw)) for name, flaw in flaws.items()}
+        shown = [texts[str(event.flaw)] if event.flaw else (None, None) for event in events]
+        rows = await connection.fetch(
+            self._park,
+            self._handler,
+            [event.event_id for event in events],
+            [event.aggregate_id for event in events],
+            [event.event_type for event in events],
+            [as_json(event.fields) for event in events],
+            [error for error, _ in shown],
+            [traceback for _, traceback in shown],
+            deaths,
+        )
+        return {row["event_id"] for row in rows if row["status"] == "dead"}
+
 
 def _failure(row: asyncpg.Record) -> Failure:
     # What could not be read when it came may have neither: then its id stands for its aggregate.
@@ -165,20 +186,3 @@ def _failure(row: asyncpg.Record) -> Failure:
         json.loads(row["entry"]),
     )
     return Failure(event, row["attempts"], row["deaths"])
-
-
-def _told(error: BaseException) -> str:
-    return "".join(traceback.format_exception_only(error)).strip()  # knows what to do where str() fails
-
-
-def _json(fields: Fields) -> str:
-    # JSON can hold a NUL and half of a surrogate pair, jsonb can't: such an entry is kept to be looked at.
-    return json.dumps({_storable(name): _storable(text) for name, text in fields.items()}, ensure_ascii=False)
-
-
-def _storable(text: str, longest: int | None = None) -> str:
-    """Return the text as PostgreSQL can hold it, with the end where it is too long: errors are told there."""
-    readable = text.encode("utf-8", "backslashreplace").decode().replace("\0", "\\x00")
-    if longest is None or len(readable) <= longest:
-        return readable
-    return "…" + readable[1 - longest :]

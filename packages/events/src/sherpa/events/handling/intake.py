@@ -51,14 +51,14 @@ class Intake:
         try:
             event = decode(fields, self._takes)
         except UnreadableEventError as error:
-            return Unreadable(entry_id, self._parked(entry_id, fields), error)
+            return Unreadable(entry_id, self._parked(entry_id, fields, error), error)
         parked = Parked(event.id, event.aggregate_id, event.payload.event_type, fields)
         return Work(entry_id, parked, event)
 
-    def _parked(self, entry_id: str, fields: Fields) -> Parked:
+    def _parked(self, entry_id: str, fields: Fields, flaw: UnreadableEventError) -> Parked:
         event_id = _uuid(fields, "id") or uuid5(_PLACES, f"{self._partition}/{entry_id}")
         event_type = fields.get("type", "").replace("\0", "")[:_LONGEST_TYPE]
-        return Parked(event_id, _uuid(fields, "aggregate_id") or event_id, event_type, fields)
+        return Parked(event_id, _uuid(fields, "aggregate_id") or event_id, event_type, fields, flaw)
 
 
 def _uuid(fields: Mapping[str, str], name: str) -> UUID | None:

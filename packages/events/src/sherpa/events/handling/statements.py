@@ -39,27 +39,43 @@ ON CONFLICT (event_id, handler_name) DO UPDATE SET
     first_failed_at = coalesce(failed.first_failed_at, excluded.first_failed_at),
     last_failed_at = excluded.last_failed_at, deaths = failed.deaths - $10
 """
-# Those whose aggregate has none before them, here or in failed_events, may run at once.
+# What has an error is dead. Of the rest, those may run at once that have none to wait for before them, be it
+# here or in failed_events.
 PARK: Final = """
 INSERT INTO failed_events (
-    event_id, handler_name, aggregate_id, event_type, entry, status, deaths, next_attempt_at
+    event_id, handler_name, aggregate_id, event_type, entry, status, attempts, deaths, error, traceback,
+    next_attempt_at, first_failed_at, last_failed_at
 )
 SELECT
     event_id, $1, aggregate_id, event_type, entry,
-    CASE WHEN is_first THEN 'retrying' ELSE 'waiting' END, $6,
-    CASE WHEN is_first THEN clock_timestamp() END
+    CASE WHEN status = 'retrying' AND NOT is_first THEN 'waiting' ELSE status END,
+    attempts, CASE WHEN status = 'dead' THEN 0 ELSE $8 END, error, traceback,
+    CASE WHEN status = 'retrying' AND is_first THEN clock_timestamp() END,
+    CASE WHEN status = 'dead' THEN clock_timestamp() END,
+    CASE WHEN status = 'dead' THEN clock_timestamp() END
 FROM (
     SELECT
         parked.*,
-        row_number() OVER (PARTITION BY aggregate_id ORDER BY place) = 1 AND NOT EXISTS (
+        count(*) FILTER (WHERE {behind}) OVER before = 0 AND NOT EXISTS (
             SELECT FROM failed_events AS earlier
             WHERE earlier.handler_name = $1 AND earlier.aggregate_id = parked.aggregate_id AND {behind}
         ) AS is_first
-    FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::jsonb[])
-        WITH ORDINALITY AS parked (event_id, aggregate_id, event_type, entry, place)
+    FROM (
+        SELECT
+            entries.*, CASE WHEN error IS NULL THEN 'retrying' ELSE 'dead' END AS status,
+            CASE WHEN error IS NULL THEN 0 ELSE 1 END AS attempts
+        FROM unnest($2::uuid[], $3::uuid[], $4::text[], $5::jsonb[], $6::text[], $7::text[])
+            WITH ORDINALITY AS entries (
+                event_id, aggregate_id, event_type, entry, error, traceback, place
+            )
+    ) AS parked
+    WINDOW before AS (
+        PARTITION BY aggregate_id ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
+    )
 ) AS parked
 ORDER BY place
 ON CONFLICT DO NOTHING
+RETURNING event_id, status
 """
 DUE: Final = """
 SELECT event_id, aggregate_id, event_type, entry, attempts, deaths FROM failed_events
