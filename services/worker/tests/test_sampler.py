@@ -70,6 +70,17 @@ async def test_the_outbox_is_shown(
     assert (value("sherpa_events_stream_memory_bytes", {"partition": "0"}) or 0) > 0
 
 
+async def test_the_brokers_memory_is_shown(database: Database) -> None:
+    """The part of what it may use: a quarter here."""
+    metrics = Metrics()
+    broker = MemoryBroker(room=4)
+    await append(broker, 1)
+
+    await Sampler(database, broker, metrics, partitions=1).sample()
+
+    assert 0.25 == metrics.registry.get_sample_value("sherpa_events_broker_memory_share")
+
+
 async def test_what_is_gone_is_shown_no_more(database: Database, broker: Broker) -> None:
     """A failed event that is dealt with, and a group that is dropped, leave no stale line behind."""
     metrics = Metrics()
