@@ -73,6 +73,22 @@ def test_nobody_at_work_is_no_error() -> None:
     assert {} == share_out({}, 4)
 
 
+async def test_a_role_that_is_offered_no_more_goes_to_others(database_settings: DatabaseSettings) -> None:
+    """A worker that can't play a role any more leaves its seats to one that can, and shares the rest."""
+    async with (
+        at_work(database_settings, "relay", "a", partitions=2) as unable,
+        at_work(database_settings, "relay", "a", partitions=2) as able,
+    ):
+        unable.play(["a"])
+        some = [await unable.look(), await able.look()]
+        unable.play([])
+        none = [await unable.look(), await able.look()]
+
+    assert {Seat("a", 0), Seat("a", 1)} == some[0]
+    assert {Seat("relay", 0), Seat("relay", 1)} == some[1]
+    assert [0, 4] == [len(seats) for seats in none]
+
+
 async def test_one_worker_takes_everything(database_settings: DatabaseSettings) -> None:
     """A worker that is alone has all seats of its roles."""
     async with at_work(database_settings, "relay", "handler/welcome", partitions=2) as worker:

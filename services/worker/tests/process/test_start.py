@@ -14,7 +14,7 @@ def test_it_starts_and_says_so(start: Any, addresses: Any) -> None:
 
     ready = worker.wait_until_state("ready")
 
-    assert {"postgresql": "up", "schema": "current", "redis": "up"} == {
+    assert {"postgresql": "up", "schema": "current", "rights": "granted", "redis": "up"} == {
         name: check["status"] for name, check in ready.json["checks"].items()
     }
     assert [200, 200, 200] == [
@@ -27,7 +27,7 @@ def test_it_starts_and_says_so(start: Any, addresses: Any) -> None:
 async def test_its_sessions_fit_where_the_page_says(
     start: Any, addresses: Any, connection: asyncpg.Connection
 ) -> None:
-    """docs/deployment.md, *Connections*: up to 8 of its own, and for each partition 1 and the handlers' 5."""
+    """docs/deployment.md, *Connections*: up to 10 of its own, for each partition 1 and the handlers' 5."""
     worker = start(**addresses, EVENTS_PARTITIONS="3")
     for role in ("relay", "handler/welcome-email", "handler/send-email"):
         worker.wait_until_metric(f'sherpa_events_seats{{role="{role}"}} 3.0')
@@ -40,7 +40,7 @@ async def test_its_sessions_fit_where_the_page_says(
         " WHERE datname = current_database() AND application_name LIKE 'sherpa-%'"
     )
 
-    assert 3 * (1 + 5) < sessions <= 8 + 3 * (1 + 5)
+    assert 3 * (1 + 5) < sessions <= 10 + 3 * (1 + 5)
 
 
 @pytest.mark.parametrize(

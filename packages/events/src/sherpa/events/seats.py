@@ -85,6 +85,13 @@ class Roster:
             if worker == mine and role in self._roles
         )
 
+    def play(self, roles: Collection[str]) -> None:
+        """Offer these roles from the next look on, in place of those before."""
+        offered = {role_number(role): role for role in roles}
+        if offered != self._roles:
+            self.leave()
+            self._roles = offered
+
     async def _end_silent(self, session: asyncpg.Connection, workers: Collection[int]) -> None:
         """Take workers out of the count, from the next look on, that were paused in mid-statement."""
         if len(workers) > 1:

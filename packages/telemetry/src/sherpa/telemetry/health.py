@@ -29,6 +29,7 @@ class Finding(msgspec.Struct, omit_defaults=True, frozen=True):
     status: str
     latency_ms: float
     pending: int | None = None
+    missing: tuple[str, ...] = ()
 
 
 class Report(msgspec.Struct, frozen=True):
@@ -48,6 +49,7 @@ class Answer(msgspec.Struct, frozen=True):
 
     status: str
     pending: int | None = None
+    missing: tuple[str, ...] = ()
 
 
 class Check:
@@ -73,7 +75,9 @@ class Check:
         if not done:
             asking.cancel()
         answer = asking.result() if done and not asking.cancelled() else Answer(DOWN)
-        return Finding(answer.status, round((time.perf_counter() - began) * 1000, 1), answer.pending)
+        return Finding(
+            answer.status, round((time.perf_counter() - began) * 1000, 1), answer.pending, answer.missing
+        )
 
     async def close(self) -> None:
         """End a question that is still open."""

@@ -1,4 +1,4 @@
-"""Can the worker do its work now? PostgreSQL, the schema and Redis are asked at the same time."""
+"""Can the worker do its work now? PostgreSQL, schema, rights and Redis are asked at the same time."""
 
 import asyncio
 from collections.abc import Mapping
@@ -12,6 +12,7 @@ from sherpa.db.migrations.status import read_status
 from sherpa.events.brokers.broker import Broker
 from sherpa.telemetry.health import DOWN, UP, Answer, Check, Finding, Report, State
 from sherpa.telemetry.logging import get_logger
+from sherpa.worker.rights import GRANTED, Rights
 
 CHECK_SECONDS = 1.0
 CURRENT, BEHIND = "current", "behind"
@@ -20,15 +21,18 @@ _log = get_logger(__name__)
 
 
 class Examiner:
-    """The three checks of one worker, on its open resources."""
+    """The four checks of one worker, on its open resources."""
 
-    def __init__(self, database: Database, broker: Broker, *, seconds: float = CHECK_SECONDS) -> None:
+    def __init__(
+        self, database: Database, broker: Broker, rights: Rights, *, seconds: float = CHECK_SECONDS
+    ) -> None:
         self._database, self._broker = database, broker
         self._migrations = list_files()
         self._state: State | None = None
         self._checks = (
             Check("postgresql", self._ask_postgresql, seconds),
             Check("schema", self._ask_schema, seconds),
+            Check("rights", rights.look, seconds),
             Check("redis", self._ask_redis, seconds),
         )
 
@@ -63,9 +67,9 @@ class Examiner:
 
 
 def judge(findings: Mapping[str, Finding]) -> Report:
-    """Weigh the findings: without Redis events wait in PostgreSQL, without that nothing can be done."""
+    """Weigh the findings: without PostgreSQL nothing can be done, without Redis or rights less can."""
     if findings["postgresql"].status == DOWN or findings["schema"].status != CURRENT:
         return Report(State.UNAVAILABLE, findings)
-    if findings["redis"].status == DOWN:
+    if findings["redis"].status == DOWN or findings["rights"].status != GRANTED:
         return Report(State.DEGRADED, findings)
     return Report(State.READY, findings)

@@ -23,8 +23,8 @@ from sherpa.worker.errors import WrongSettingsError
 from sherpa.worker.settings import ProcessSettings
 
 HANDLER_ROLE = "handler/"
-# For probes, samples and publishing's wake-ups, beside the sessions of the handlers.
-SPARE_CONNECTIONS = 6
+# For probes, samples, duties and publishing's wake-ups, beside the sessions of the handlers.
+SPARE_CONNECTIONS = 8
 # After a change of EVENTS_PARTITIONS the streams of the old division are worked off, too.
 LEAST_PARTITIONS = 16
 

@@ -21,6 +21,7 @@ from sherpa.worker.duties import DutyMetrics, Rounds
 from sherpa.worker.errors import StartupError
 from sherpa.worker.examination import BEHIND, CURRENT, Examiner
 from sherpa.worker.repetition import Repetition
+from sherpa.worker.rights import Rights
 from sherpa.worker.sampler import Sampler
 from sherpa.worker.settings import ProcessSettings
 from sherpa.worker.vitals import Phase, Vitals
@@ -51,12 +52,13 @@ class Work:
         database = await self._open_database(resources)
         broker = connect(self._settings.redis, client_name="sherpa-worker")
         resources.push_async_callback(broker.close)
-        examiner = Examiner(database, broker)
+        rights = Rights(database, self._plan.roles)
+        examiner = Examiner(database, broker, rights)
         resources.push_async_callback(examiner.close)
         await _together(
             self._examine(examiner),
             self._sample(database, broker),
-            self._work(database, broker),
+            self._work(database, broker, rights),
         )
 
     async def dismiss(self, *, within_seconds: float, hurry: asyncio.Future[None]) -> bool:
@@ -95,9 +97,9 @@ class Work:
 
         await Repetition("sampling for metrics").forever(sample, every_seconds=SAMPLE_SECONDS)
 
-    async def _work(self, database: Database, broker: Broker) -> None:
+    async def _work(self, database: Database, broker: Broker, rights: Rights) -> None:
         await self._await_schema()
-        await _together(self._relay_and_handle(database, broker), self._do_duties(database))
+        await _together(self._relay_and_handle(database, broker, rights), self._do_duties(database))
 
     async def _do_duties(self, database: Database) -> None:
         instruments = DutyMetrics(self._metrics.registry)
@@ -110,7 +112,7 @@ class Work:
             )
         )
 
-    async def _relay_and_handle(self, database: Database, broker: Broker) -> None:
+    async def _relay_and_handle(self, database: Database, broker: Broker, rights: Rights) -> None:
         await self._examine_broker(broker)
         roster = Roster(self._settings.database, self._plan.roles, partitions=self._plan.partitions)
         self._crew = crew = Crew(
@@ -121,6 +123,7 @@ class Work:
 
         async def share() -> None:
             crew.leftovers = self._leftovers
+            roster.play(rights.able)
             try:
                 await crew.step()
             finally:
