@@ -115,15 +115,18 @@ def test_status_describes_each_process(checkout: Checkout) -> None:
 
 
 def test_schema_of_another_branch_is_told(checkout: Checkout) -> None:
-    """What is applied and unknown to this code is no head: `status` names it, `doctor` says where to look."""
+    """What is applied and unknown here is no head: it is named; `up`, with one pending, ends with 4."""
     checkout.up("--no-api")
     newer = "INSERT INTO migration (name, app_name, ran_on) VALUES ('999_newer', 'sherpa', now())"
     checkout.inv("psql", "--command", newer)
 
     status, doctor = checkout.inv("status").stdout, checkout.inv("doctor").stdout
+    checkout.inv("psql", "--command", f"DELETE FROM migration WHERE name = '{KNOWN[-1]}'")
+    again = checkout.inv("up", "--no-api")
 
     assert f"{len(KNOWN) + 1} applied (newest 999_newer), 1 unknown to this code (999_newer)\n" in status
     assert "schema: applied, and unknown to this code: 999_newer\n" in doctor
+    assert (4, True) == (again.returncode, "999_newer" in again.stderr)
 
 
 def test_exit_codes_pass_on_what_failed(checkout: Checkout) -> None:

@@ -133,6 +133,15 @@ def test_moves_the_port_alone(tmp_path: Path, before: str, after: str) -> None:
     assert move.before == 5432
 
 
+def test_ports_may_be_skipped(tmp_path: Path) -> None:
+    """Whoever met another clone on a port goes far enough away not to meet it again on the next one."""
+    (tmp_path / ".env").write_text("PORT=20000\n")
+
+    (move,) = envfile.reassign(tmp_path, {"PORT"}, skip=30)
+
+    assert move.after > 20030
+
+
 def test_default_port_is_written_out(tmp_path: Path) -> None:
     """An API port that stands nowhere is added as a line."""
     (tmp_path / ".env").write_text("A=1")

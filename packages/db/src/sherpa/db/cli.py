@@ -40,7 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         return WRONG_USE if end.code else WELL
     except (ConfigError, DatabaseError) as error:
         complain(error)
-        return _code_of(error)
+        return code_of(error)
     except OSError as error:
         complain(f"The output can't be written: {error}.")
         return FAILED
@@ -52,5 +52,6 @@ def main(argv: Sequence[str] | None = None) -> int:
     return code
 
 
-def _code_of(error: ConfigError | DatabaseError) -> int:
+def code_of(error: Exception) -> int:
+    """Return the exit code of a command that ended with this fault."""
     return next((code for kind, code in _CODES.items() if isinstance(error, kind)), FAILED)

@@ -5,6 +5,7 @@ continued by the next one.
 """
 
 import asyncio
+import secrets
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -28,7 +29,8 @@ from sherpa.devstack.settings import create_settings, read_stack
 from sherpa.devstack.stack import APPS, TITLES, Service, Stack
 from sherpa.devstack.turn import turn
 
-ATTEMPTS = 5
+ATTEMPTS = 10
+SCATTER = 50
 
 
 @dataclass(frozen=True)
@@ -69,10 +71,12 @@ def bring_up(root: Path, request: Request, progress: Progress) -> Outcome:
                 return _converge(read_stack(root), request, progress)
             except PortTakenError as taken:
                 # Another clone's first `up` may take a port between our look and our start. While nobody has
-                # read our new `.env`, other ports are ours to choose.
+                # read our new `.env`, other ports are ours to choose: not the next ones, which all would
+                # take that meet here, and meet again.
                 if not is_new:
                     raise
-                _tell(envfile.reassign(root, taken.variables), progress)
+                moves = envfile.reassign(root, taken.variables, skip=secrets.randbelow(SCATTER))
+                _tell(moves, progress)
         return _converge(read_stack(root), request, progress)
 
 

@@ -1,4 +1,7 @@
-"""The commands of the stack, as `inv` calls them; exit codes: 0 well, 1 failed, 2 wrong use."""
+"""The commands of the stack, as `inv` calls them.
+
+Exit codes: 0 well, 1 failed, 2 wrong use, 4 the database's history contradicts the migration files.
+"""
 
 import asyncio
 import os
@@ -11,6 +14,7 @@ from pathlib import Path
 import asyncpg
 
 from sherpa.config import ConfigError
+from sherpa.db.cli import code_of
 from sherpa.db.errors import DatabaseError
 from sherpa.devstack import logs as logbook
 from sherpa.devstack import report, teardown
@@ -153,6 +157,7 @@ def _guarded(work: Callable[[], int | None]) -> int:
         return code
     except (StackError, ConfigError, DatabaseError) as error:
         print(error, file=sys.stderr)
+        return code_of(error)
     except BrokenPipeError:
         # `… | head`: who stops reading has read enough.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

@@ -57,10 +57,13 @@ def create(root: Path) -> tuple[Move, ...] | None:
     return moves
 
 
-def reassign(root: Path, variables: Collection[str]) -> tuple[Move, ...]:
-    """Give these variables free ports, in `.env` itself; every other character of it stays."""
+def reassign(root: Path, variables: Collection[str], *, skip: int = 0) -> tuple[Move, ...]:
+    """Give these variables free ports, in `.env` itself; every other character of it stays.
+
+    `skip` leaves out as many numbers above the present one.
+    """
     target = path_of(root)
-    text, moves = _move(_read(target), variables)
+    text, moves = _move(_read(target), variables, skip)
     if moves:
         _write(target, text)
     return moves
@@ -84,7 +87,7 @@ def _is_taken(text: str, variable: str) -> bool:
     return port is not None and not ports.is_free(port)
 
 
-def _move(text: str, variables: Collection[str]) -> tuple[str, tuple[Move, ...]]:
+def _move(text: str, variables: Collection[str], skip: int = 0) -> tuple[str, tuple[Move, ...]]:
     """Write free ports into the text. No two variables get the same one, nor one that another of them has."""
     moves = []
     for variable in VARIABLES:
@@ -92,7 +95,7 @@ def _move(text: str, variables: Collection[str]) -> tuple[str, tuple[Move, ...]]
         if variable not in variables or before is None:
             continue
         others = [port for other in VARIABLES if other != variable and (port := port_in(text, other))]
-        after = ports.next_free(before + 1, avoid=others)
+        after = ports.next_free(before + 1 + skip, avoid=others)
         text = _replace(text, variable, after)
         moves.append(Move(variable, before, after, ports.holder(before)))
     return text, tuple(moves)
