@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from contextlib import suppress
 
 from redis import exceptions
+from redis.asyncio import Redis
 from redis.asyncio.sentinel import MasterNotFoundError, Sentinel
 
 from sherpa.events.brokers.link import Address, Argument, PoolLink, Reply
@@ -72,7 +73,7 @@ class SentinelLink:
 
     async def _ask(self) -> None:
         try:
-            address = await self._sentinels.discover_master(self._name)
+            address = await self._discover()
             if address not in self._links:
                 self._links[address] = self._link_to(address)
             if self._links[address] is not self._primary:
@@ -86,6 +87,24 @@ class SentinelLink:
             self._asked_at = time.monotonic()
             self._asking = None
 
+    async def _discover(self) -> Address:
+        try:
+            address: Address = await self._sentinels.discover_master(self._name)
+        except MasterNotFoundError:
+            reasons = [reason for each in self._sentinels.sentinels if (reason := await _find_fault(each))]
+            text = "; ".join([f"none knows a living {self._name!r}", *map(str, reasons)])
+            raise MasterNotFoundError(text) from (reasons[0] if reasons else None)
+        return address
+
     async def _leave_others(self, address: Address) -> None:
         for other in self._links.keys() - {address}:
             await self._links[other].reconnect()
+
+
+async def _find_fault(sentinel: Redis) -> Exception | None:
+    """Return why a Sentinel can't be asked: `discover_master` keeps that to itself."""
+    try:
+        await sentinel.ping()
+    except _FAILURES as error:
+        return error
+    return None

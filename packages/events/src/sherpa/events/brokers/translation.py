@@ -82,9 +82,16 @@ def means_another_server(error: Exception) -> bool:
 def _is_refusal(error: Exception, word: str) -> bool:
     if isinstance(error, AuthenticationError | AuthorizationError | InvalidResponse):
         return True
-    if isinstance(error.__context__, ssl.SSLCertVerificationError):
+    if _is_mistrust(error):
         return True
     return isinstance(error, ResponseError) and not (isinstance(error, _PASSING) or word in _PASSING_WORDS)
+
+
+def _is_mistrust(error: BaseException) -> bool:
+    """Tell whether a server's certificate is the reason; Sentinels' reasons are one step farther away."""
+    if isinstance(error, MasterNotFoundError) and error.__cause__:
+        return _is_mistrust(error.__cause__)
+    return isinstance(error.__context__, ssl.SSLCertVerificationError)
 
 
 def _remedy(error: Exception, word: str) -> str:
@@ -92,6 +99,6 @@ def _remedy(error: Exception, word: str) -> str:
         return _CREDENTIALS
     if isinstance(error, NoPermissionError):
         return _RIGHTS
-    if isinstance(error.__context__, ssl.SSLCertVerificationError):
+    if _is_mistrust(error):
         return _CERTIFICATE
     return _OCCUPIED if word == "WRONGTYPE" else ""
