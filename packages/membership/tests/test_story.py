@@ -26,7 +26,7 @@ from sherpa.membership import memberships
 from sherpa.membership.emails.addresses import TestAddresses
 from sherpa.membership.emails.email import Email
 from sherpa.membership.emails.folder import FolderSender
-from sherpa.membership.errors import EmailUnavailableError
+from sherpa.membership.errors import EmailRefusedError, EmailUnavailableError
 from sherpa.membership.facts import Terms
 from sherpa.membership.handlers import EmailPorts, Ports, handlers
 
@@ -45,10 +45,13 @@ class Mailer:
     folder: Path
     fails_before: int = 0
     fails_after: int = 0
+    refuses: bool = False
     sent: list[UUID] = field(default_factory=list)
 
     async def send(self, email: Email) -> None:
         """Send, or fail."""
+        if self.refuses:
+            raise EmailRefusedError("Resend answered 422 (validation_error: Invalid `to` field.).")
         if self.fails_before:
             self.fails_before -= 1
             raise EmailUnavailableError
@@ -196,3 +199,19 @@ async def test_undeliverable_email_becomes_a_dead_letter(
     assert ("send-email", "dead", 12) == tuple(letter)[:3]
     assert "EmailUnavailableError: The e-mail may be sent later" in letter["error"]
     assert 1 == len(mailer.mailbox())
+
+
+async def test_refused_email_is_a_dead_letter_at_once(
+    connection: asyncpg.Connection, join: Join, worker: Worker, mailer: Mailer
+) -> None:
+    """An e-mail that will never be accepted is given up after one attempt, with the sender's own words."""
+    mailer.refuses = True
+    await join()
+
+    await worker.work()
+
+    (letter,) = await connection.fetch("SELECT handler_name, status, attempts, error FROM failed_events")
+    assert ("send-email", "dead", 1) == tuple(letter)[:3]
+    assert letter["error"].endswith(
+        "PermanentError: Resend answered 422 (validation_error: Invalid `to` field.)."
+    )

@@ -6,11 +6,13 @@ import re
 import shlex
 import subprocess
 import sys
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
 
 import asyncpg
+import pytest
 
 from packages.events.tests.operations.conftest import Write
 from sherpa.config import RedisSettings
@@ -18,17 +20,17 @@ from sherpa.db.engine import Database
 from sherpa.events.brokers.broker import Broker
 from sherpa.events.entry import COLUMNS, FIELDS, fields_of
 from sherpa.events.handling.checks import check_handlers
+from sherpa.events.handling.errors import PermanentError
 from sherpa.events.metrics import Metrics
 
 PAGE = (Path(__file__).parents[4] / "docs" / "events.md").read_text()
 PLACEHOLDER = "1763899200000-0"
 
 
-def block(language: str) -> str:
-    """Return the first block of a language."""
-    found = re.search(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
-    assert found
-    return found[1]
+def block(language: str, number: int = 0) -> str:
+    """Return the first block of a language, or a later one."""
+    found: list[str] = re.findall(rf"^```{language}\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+    return found[number]
 
 
 def column(heading: str) -> list[str]:
@@ -105,3 +107,20 @@ async def test_python_runs(database: Database, connection: asyncpg.Connection) -
 
     row = await connection.fetchrow("SELECT aggregate_id, event_type FROM outbox")
     assert (aggregate, "membership.paused") == tuple(row or ())
+
+
+async def test_refusing_handler_runs(database: Database) -> None:
+    """The page's handler has its effect, and refuses for ever what it says that it refuses."""
+    names: dict[str, Any] = {"database": database}
+    exec(compile(block("python"), "events.md", "exec"), names)
+    exec(compile(block("python", 1), "events.md", "exec"), names)
+
+    async def credit(reason: str) -> None:
+        payload = names["MembershipPaused"](reason=reason)
+        event = names["Received"](aggregate_id=uuid4(), payload=payload, occurred_at=datetime.now(UTC))
+        async with database.transaction() as transaction:
+            await names["credit_pause"](transaction, event)
+
+    await credit("holiday")
+    with pytest.raises(PermanentError, match="there is no credit for 'boredom'"):
+        await credit("boredom")

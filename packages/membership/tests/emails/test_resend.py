@@ -1,4 +1,4 @@
-"""Each of Resend's documented answers means sent, later, or never; our key is in none of the errors."""
+"""Resend's answers mean sent, later, when settings are mended, or never; no error tells our key."""
 
 import asyncio
 import traceback
@@ -9,7 +9,12 @@ from packages.membership.tests.emails.conftest import KEY, SETTINGS, Answer, Res
 from sherpa.config import EmailSettings
 from sherpa.config.secret import Secret
 from sherpa.membership.emails.resend import ResendSender
-from sherpa.membership.errors import EmailError, EmailRefusedError, EmailUnavailableError
+from sherpa.membership.errors import (
+    EmailError,
+    EmailRefusedError,
+    EmailSettingsError,
+    EmailUnavailableError,
+)
 
 BUSY = refuse(429, "rate_limit_exceeded", "Too many requests")
 
@@ -66,17 +71,15 @@ async def test_busy_means_later(resend: Resend, answer: Answer) -> None:
             refuse(422, "validation_error", "Invalid\n `to` field."),
             "422 (validation_error: Invalid `to` field.)",
         ),
-        (refuse(403, "validation_error", "Not verified."), "403 (validation_error: Not verified.)"),
+        (refuse(400, "validation_error", "Subject."), "400 (validation_error: Subject.)"),
+        (refuse(413, "validation_error", "Too big."), "413 (validation_error: Too big.)"),
         (refuse(409, "invalid_idempotent_request", "Other."), "409 (invalid_idempotent_request: Other.)"),
-        (refuse(401, "x", f"What is {KEY}?"), "401 (x: What is ***?)"),
+        (refuse(422, "x", f"What is {KEY}?"), "422 (x: What is ***?)"),
         (refuse(422, "x", "y" * 5000), "y)."),
-        ((404, {"Content_Type": "text/html"}, b"<html>"), "404 (no answer of Resend's: text/html)"),
-        ((302, {"Location": "http://127.0.0.1:9/"}, b""), "302 (no answer of Resend's: without a type)"),
-        ((400, {}, b"[1]"), "400 (no answer of Resend's: without a type)"),
     ],
 )
-async def test_refusal_is_told_in_resends_words(resend: Resend, answer: Answer, message: str) -> None:
-    """What will not do better next time is said with Resend's message, bounded and on one line."""
+async def test_refused_email_is_never_sent(resend: Resend, answer: Answer, message: str) -> None:
+    """What is wrong with this e-mail is said with Resend's message, bounded and on one line."""
     resend.answer = answer
 
     error = await fail(resend.url)
@@ -86,11 +89,38 @@ async def test_refusal_is_told_in_resends_words(resend: Resend, answer: Answer, 
     assert len(str(error)) < 400
 
 
+@pytest.mark.parametrize(
+    ("answer", "message"),
+    [
+        (refuse(401, "restricted_api_key", f"What is {KEY}?"), "401 (restricted_api_key: What is ***?)"),
+        (refuse(403, "validation_error", "Not verified."), "403 (validation_error: Not verified.)"),
+        (refuse(422, "invalid_from_address", "Who?"), "422 (invalid_from_address: Who?)"),
+        (
+            refuse(422, "validation_error", "Invalid `from` field."),
+            "(validation_error: Invalid `from` field.)",
+        ),
+        (refuse(451, "security_error", "Contact us."), "451 (security_error: Contact us.)"),
+        (refuse(422, "", "What?"), "422 (: What?)"),
+        ((404, {"Content_Type": "text/html"}, b"<html>"), "404 (no answer of Resend's: text/html)"),
+        ((302, {"Location": "http://127.0.0.1:9/"}, b""), "302 (no answer of Resend's: without a type)"),
+        ((400, {}, b"[1]"), "400 (no answer of Resend's: without a type)"),
+    ],
+)
+async def test_refused_settings_are_tried_again(resend: Resend, answer: Answer, message: str) -> None:
+    """A key, a domain or a proxy that somebody can correct is no fault of the e-mail's."""
+    resend.answer = answer
+
+    error = await fail(resend.url)
+
+    assert isinstance(error, EmailSettingsError)
+    assert message in str(error)
+
+
 async def test_wrong_key_is_refused_without_being_told(resend: Resend) -> None:
-    """A key that Resend doesn't know is never sent again by itself."""
+    """A key that Resend doesn't know is for an operator to correct, and stays secret."""
     error = await fail(resend.url, settings=EmailSettings(api_key=Secret("re_no"), from_address="a@b.ca"))
 
-    assert isinstance(error, EmailRefusedError)
+    assert isinstance(error, EmailSettingsError)
     assert "invalid_api_key: API key is invalid" in str(error)
     assert "re_no" not in str(error)
 
@@ -124,7 +154,7 @@ async def test_key_that_no_header_can_hold_stays_secret(resend: Resend) -> None:
 
     error = await fail(resend.url, settings=broken)
 
-    assert isinstance(error, EmailRefusedError)
+    assert isinstance(error, EmailSettingsError)
     assert "RESEND_API_KEY" in str(error)
 
 

@@ -39,7 +39,11 @@ class EmailUnavailableError(EmailError):
 
 
 class EmailRefusedError(EmailError):
-    """The e-mail was refused, and sending it again as it is will not help: correct what the message names."""
+    """The e-mail was refused, and sending it again as it is will not help: the message says why."""
+
+
+class EmailSettingsError(EmailError):
+    """Not the e-mail was refused, but any of ours: correct the settings that the message is about."""
 
 
 class NoAddressError(EmailError):

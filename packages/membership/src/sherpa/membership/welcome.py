@@ -8,9 +8,10 @@ from dataclasses import dataclass
 
 from sherpa.db.transaction import Transaction
 from sherpa.events.event import Event, Received
+from sherpa.events.handling.errors import PermanentError
 from sherpa.events.publishing import publish
 from sherpa.membership.emails.email import Email, EmailAddresses, EmailSender
-from sherpa.membership.errors import NoAddressError
+from sherpa.membership.errors import EmailRefusedError, NoAddressError
 from sherpa.membership.events import EmailRequested, MembershipCreated
 
 SUBJECT = "Welcome to Choice Sherpa"
@@ -48,11 +49,17 @@ class SendEmail:
     addresses: EmailAddresses
 
     async def __call__(self, transaction: Transaction, event: Received[EmailRequested]) -> None:
-        """Send one e-mail, with the request's id as its key; raises NoAddressError, and EmailError."""
+        """Send one e-mail, with the request's id as its key.
+
+        Raises PermanentError where it will never be accepted; NoAddressError and EmailError, to try again.
+        """
         request = event.payload
         address = await self.addresses.find(transaction, request.user_id)
         if address is None:
             raise NoAddressError
-        await self.sender.send(
-            Email(key=event.id, to=address, subject=request.subject, text=request.text, html=request.html)
-        )
+        try:
+            await self.sender.send(
+                Email(key=event.id, to=address, subject=request.subject, text=request.text, html=request.html)
+            )
+        except EmailRefusedError as error:
+            raise PermanentError(str(error)) from error

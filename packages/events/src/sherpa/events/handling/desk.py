@@ -11,7 +11,7 @@ from asyncpg.pool import PoolConnectionProxy
 from sherpa.db.translation import translated
 from sherpa.events.handling.backoff import next_wait
 from sherpa.events.handling.effects import Effects
-from sherpa.events.handling.errors import SessionLostError
+from sherpa.events.handling.errors import HOPELESS, SessionLostError
 from sherpa.events.handling.failures import Failures, Parked
 from sherpa.events.handling.handler import Handler
 from sherpa.events.handling.losses import Losses
@@ -87,11 +87,10 @@ class Desk:
         error: Exception,
         *,
         attempts: int,
-        is_final: bool = False,
         is_heard: bool = False,
     ) -> None:
-        """Record that so many attempts have failed; after the last one, or a final one, the event is dead."""
-        is_dead = is_final or attempts >= self.handler.attempts
+        """Record that so many attempts have failed; after the last one, or a hopeless one, it is dead."""
+        is_dead = isinstance(error, HOPELESS) or attempts >= self.handler.attempts
         wait = None if is_dead else next_wait(self.handler.backoff, attempts)
         with translated():
             await self.failures.fail(

@@ -3,11 +3,19 @@
 from typing import Final
 
 from sherpa.db.errors import DatabaseUnavailableError
-from sherpa.events.errors import EventsError
+from sherpa.events.errors import EventsError, UnreadableEventError
 
 
 class InvalidHandlersError(EventsError):
     """The handlers can't run as they are declared: correct the declarations."""
+
+
+class PermanentError(EventsError):
+    """The handler says that trying this event again can't help: it is a dead letter at once.
+
+    For handlers to raise, as it is or as a class of their own: `raise PermanentError("…") from error`. What
+    passes, or what an operator mends, is any other error.
+    """
 
 
 class HandlerTimeoutError(EventsError):
@@ -32,3 +40,6 @@ class NotAllowedError(DatabaseUnavailableError):
 
 NOT_THE_EVENTS: Final = (SessionLostError, DatabaseUnavailableError)
 """What no event is to blame for: it is begun anew when the database can, and counts as no attempt."""
+
+HOPELESS: Final = (PermanentError, ProcessDiedError, UnreadableEventError)
+"""What would end the same way each time: the event is dead, whatever attempts its handler declares."""

@@ -127,7 +127,7 @@ class Retries:
     async def _give_up(
         self, lane: Lane, failure: Failure, error: Exception, *, attempts: int
     ) -> Failure | None:
-        await self._desk.fail(lane, failure.event, error, attempts=attempts, is_final=True)
+        await self._desk.fail(lane, failure.event, error, attempts=attempts)
         return await self._release_follower(lane, failure)
 
     async def _release_follower(self, lane: Lane, failure: Failure) -> Failure | None:

@@ -33,7 +33,8 @@ class EmailSender(Protocol):
     async def send(self, email: Email) -> None:
         """Send the e-mail, once per key as far as the other side remembers keys.
 
-        Raises EmailUnavailableError, where sending it again later may help, and EmailRefusedError.
+        Raises EmailRefusedError, where sending it again can't help; EmailUnavailableError and
+        EmailSettingsError, where it may, later or when somebody has corrected the settings.
         """
         ...
 

@@ -1,4 +1,4 @@
-"""E-mails through Resend's HTTP API: what it answers becomes sent, later, or never.
+"""E-mails through Resend's HTTP API: what it answers becomes sent, later, when settings are mended, or never.
 
 Source: Resend's API reference, "Send Email", "Errors", "Rate Limit" and "Idempotency Keys".
 """
@@ -14,7 +14,12 @@ import msgspec
 from sherpa.config import EmailSettings
 from sherpa.config.secret import MASK
 from sherpa.membership.emails.email import Email
-from sherpa.membership.errors import EmailError, EmailRefusedError, EmailUnavailableError
+from sherpa.membership.errors import (
+    EmailError,
+    EmailRefusedError,
+    EmailSettingsError,
+    EmailUnavailableError,
+)
 
 URL: Final = "https://api.resend.com"
 # All of an attempt. The handler's transaction is open meanwhile, and ends by itself 5 s after its timeout.
@@ -22,8 +27,14 @@ TIMEOUT_SECONDS: Final = 15.0
 _CONNECT_TIMEOUT_SECONDS: Final = 5.0
 _TOO_MANY: Final = 429
 _LONGEST_MESSAGE: Final = 300
-# Another attempt with this key is under way there. The other 409 says that the key stood for another e-mail.
+# The two kinds of 409: another attempt with this key is under way there; the key stood for another e-mail.
 _UNDER_WAY: Final = "concurrent_idempotent_requests"
+_OTHER_EMAIL: Final = "invalid_idempotent_request"
+# About what the request says, which is the e-mail's but for who it is from.
+_ABOUT_THE_REQUEST: Final = frozenset({400, 413, 422})
+_FROM_ADDRESS: Final = "invalid_from_address"
+_FROM_FIELD: Final = "`from`"
+_NOT_RESENDS: Final = "no answer of Resend's"
 
 
 class _Refusal(msgspec.Struct):
@@ -64,7 +75,8 @@ class ResendSender:
     async def send(self, email: Email) -> None:
         """Hand the e-mail to Resend.
 
-        Raises EmailUnavailableError when it is away or busy, EmailRefusedError with what Resend says.
+        Raises EmailUnavailableError when it is away or busy, EmailRefusedError for what it says of this
+        e-mail, EmailSettingsError for the rest: key, domain, account, or whoever answers in its place.
         """
         try:
             async with asyncio.timeout(self._timeout_seconds):
@@ -77,7 +89,7 @@ class ResendSender:
             ) from error
         except httpx.LocalProtocolError:
             # Its text quotes the header, and with it our key.
-            raise EmailRefusedError("No request can carry this RESEND_API_KEY: correct it.") from None
+            raise EmailSettingsError("No request can carry this RESEND_API_KEY: correct it.") from None
         except httpx.HTTPError as error:
             raise EmailUnavailableError(f"Resend can't be reached: {type(error).__name__}.") from error
         if not response.is_success:
@@ -102,7 +114,7 @@ class ResendSender:
         status = response.status_code
         if status == _TOO_MANY or response.is_server_error or refusal.name == _UNDER_WAY:
             return EmailUnavailableError(message)
-        return EmailRefusedError(message)
+        return (EmailRefusedError if _is_for_ever(status, refusal) else EmailSettingsError)(message)
 
 
 def _read(response: httpx.Response) -> _Refusal:
@@ -110,4 +122,11 @@ def _read(response: httpx.Response) -> _Refusal:
         return msgspec.json.decode(response.content, type=_Refusal)
     except msgspec.MsgspecError:
         # Something between us and Resend has answered, in a form of its own.
-        return _Refusal("no answer of Resend's", response.headers.get("Content-Type", "without a type"))
+        return _Refusal(_NOT_RESENDS, response.headers.get("Content-Type", "without a type"))
+
+
+def _is_for_ever(status: int, refusal: _Refusal) -> bool:
+    """Tell whether the same e-mail will be refused whatever becomes of our settings."""
+    if status not in _ABOUT_THE_REQUEST or refusal.name in {"", _NOT_RESENDS}:
+        return refusal.name == _OTHER_EMAIL
+    return refusal.name != _FROM_ADDRESS and _FROM_FIELD not in refusal.message
