@@ -73,6 +73,19 @@ def test_nobody_at_work_is_no_error() -> None:
     assert {} == share_out({}, 4)
 
 
+async def test_who_divides_otherwise_shares_nothing(database_settings: DatabaseSettings) -> None:
+    """Workers with another number of partitions would count otherwise: each want all, and no seat is lost."""
+    async with (
+        at_work(database_settings, "a", "b", partitions=1) as one,
+        at_work(database_settings, "a", "b", partitions=2) as two,
+    ):
+        seats = [await one.look(), await two.look()]
+
+    assert [[("a", 0), ("b", 0)], [("a", 0), ("a", 1), ("b", 0), ("b", 1)]] == [
+        sorted((seat.role, seat.partition) for seat in mine) for mine in seats
+    ]
+
+
 async def test_a_role_that_is_offered_no_more_goes_to_others(database_settings: DatabaseSettings) -> None:
     """A worker that can't play a role any more leaves its seats to one that can, and shares the rest."""
     async with (

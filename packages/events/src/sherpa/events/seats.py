@@ -56,8 +56,8 @@ class Roster:
         self._options = connect_options(
             settings, "sherpa-worker", server_settings={"idle_session_timeout": f"{IDLE_LIMIT_SECONDS}s"}
         )
-        self._roles = {role_number(role): role for role in roles}
         self._partitions = partitions
+        self._roles = self._numbered(roles)
         self._session: asyncpg.Connection | None = None
         self.workers = 0
 
@@ -87,10 +87,14 @@ class Roster:
 
     def play(self, roles: Collection[str]) -> None:
         """Offer these roles from the next look on, in place of those before."""
-        offered = {role_number(role): role for role in roles}
+        offered = self._numbered(roles)
         if offered != self._roles:
             self.leave()
             self._roles = offered
+
+    def _numbered(self, roles: Collection[str]) -> Mapping[int, str]:
+        # Who divides otherwise would share out otherwise, and a seat could be nobody's: they don't share.
+        return {role_number(f"{role}/{self._partitions}"): role for role in roles}
 
     async def _end_silent(self, session: asyncpg.Connection, workers: Collection[int]) -> None:
         """Take workers out of the count, from the next look on, that were paused in mid-statement."""

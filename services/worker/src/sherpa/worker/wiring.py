@@ -74,7 +74,7 @@ def _chosen(settings: WorkerSettings, handlers: Sequence[Handler]) -> tuple[Hand
     if unknown := [name for name in settings.handlers if name not in by_name]:
         raise WrongSettingsError(
             f"WORKER_HANDLERS names {', '.join(unknown)}, which no handler is called."
-            f" There are: {', '.join(by_name)}."
+            f" There are: {', '.join(by_name)}. Leave it empty for all of them; none, alone, is no handler."
         )
     return tuple(by_name[name] for name in settings.handlers or by_name)
 

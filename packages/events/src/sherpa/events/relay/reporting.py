@@ -32,7 +32,10 @@ _LINES: Final = {
         "the relay takes its role again: another took it, or the broker has lost it",
     ),
     Outcome.BROKER_AWAY: (logging.WARNING, "the relay can't reach the broker; events wait in the outbox"),
-    Outcome.DATABASE_AWAY: (logging.WARNING, "the relay has no session of PostgreSQL"),
+    Outcome.DATABASE_AWAY: (
+        logging.WARNING,
+        "the relay can't work with PostgreSQL; events wait in the outbox",
+    ),
 }
 
 
