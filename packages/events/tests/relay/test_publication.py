@@ -219,10 +219,13 @@ async def test_marked_event_keeps_its_time(
     assert await connection.fetchval("SELECT processed_at = '2026-01-01 00:00:00+00' FROM outbox")
 
 
-async def test_measures_count_what_is_published(make_relay: MakeRelay, writer: Writer) -> None:
+async def test_measures_count_what_is_published(
+    make_relay: MakeRelay, writer: Writer, connection: asyncpg.Connection
+) -> None:
     """Counter, latencies, batch sizes, leader and term say what the relay has done."""
     metrics = Metrics()
     await writer.publish(*range(3))
+    await connection.execute("UPDATE outbox SET created_at = now() - interval '1 hour'")
 
     relay = make_relay(metrics=metrics)
     await catch_up(relay)
@@ -235,6 +238,7 @@ async def test_measures_count_what_is_published(make_relay: MakeRelay, writer: W
     assert 3 == value("published_total") == value("publish_latency_seconds_count")
     assert 1 == value("relay_batch_size_count") == value("relay_leader") == value("relay_listening")
     assert 1 == value("relay_term")
+    assert 3600 * 3 <= (value("publish_latency_seconds_sum") or 0) < 3600 * 4
     await relay.close()
     assert 0 == value("relay_leader") == value("relay_listening") == value("relay_term")
 
