@@ -4,7 +4,7 @@ import json
 
 import asyncpg
 
-from packages.events.tests.operations.conftest import Append, Run
+from packages.events.tests.operations.conftest import Append, Fail, Run
 from sherpa.events import locks
 from sherpa.events.brokers.broker import Broker
 from sherpa.events.handling.names import lock_name
@@ -35,8 +35,20 @@ async def test_forgotten_group_is_gone(run: Run, append: Append, broker: Broker)
     code, out, _ = await run("groups", "forget", "removed", "--yes")
 
     assert 0 == code
-    assert out.startswith("removed is forgotten in 2 partitions.")
+    assert "Forgotten: removed in 2 partitions, and 0 events that it failed on.\n" == out
     assert ["welcome"] == [group.name for group in (await broker.state(0)).groups]
+
+
+async def test_what_it_failed_on_is_forgotten(run: Run, fail: Fail, connection: asyncpg.Connection) -> None:
+    """Failed events go too, also those that nobody can decide on, and where the group is lost with Redis."""
+    for status in ("retrying", "waiting", "dead"):
+        await fail("removed", status=status)
+    kept = await fail("welcome")
+
+    code, out, _ = await run("groups", "forget", "removed", "--yes")
+
+    assert (0, "Forgotten: removed in 0 partitions, and 3 events that it failed on.\n") == (code, out)
+    assert [kept] == [row[0] for row in await connection.fetch("SELECT event_id FROM failed_events")]
 
 
 async def test_working_handler_is_not_forgotten(

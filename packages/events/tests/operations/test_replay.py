@@ -75,14 +75,17 @@ async def test_dry_run_changes_nothing(run: Run, write: Write, connection: async
 
 
 async def test_too_long_ago_is_refused(run: Run, write: Write, connection: asyncpg.Connection) -> None:
-    """A range that begins before EVENTS_REPLAY_DAYS is refused as a whole, with the reason."""
+    """A range that begins before EVENTS_REPLAY_DAYS is refused as a whole, with what to type instead."""
     await write(age=HOUR)
 
     code, out, err = await run("replay", "--since", "8d")
+    untouched = await pending(connection)
+    advised, _, _ = await run("replay", "--since", "7d")
 
-    assert (1, "") == (code, out)
+    assert (1, "", set()) == (code, out, untouched)
     assert "EVENTS_DEDUPE_RETENTION_DAYS" in err
-    assert set() == await pending(connection)
+    assert "Begin with --since 7d." in err
+    assert 0 == advised
 
 
 async def test_old_event_published_lately_is_left_out(

@@ -3,9 +3,11 @@
 import asyncpg
 
 from sherpa.config import EventsSettings
+from sherpa.events import locks
 from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.operations.overview import look
 from sherpa.events.operations.worries import worries
+from sherpa.events.relay.leadership import layout_name
 
 
 async def test_broker_that_could_lose_events_is_a_worry(connection: asyncpg.Connection) -> None:
@@ -29,3 +31,14 @@ async def test_weaknesses_come_last(connection: asyncpg.Connection) -> None:
 
     assert nobody_relays.startswith("Nobody relays partition 0")
     assert [weakness] == list(await broker.weaknesses())
+
+
+async def test_another_division_is_told_once(connection: asyncpg.Connection) -> None:
+    """While relays of another EVENTS_PARTITIONS work, nobody is told to start some."""
+    settings = EventsSettings(partitions=2)
+    await locks.take(connection, layout_name(1), shared=True)
+
+    found = "\n".join(worries(await look(connection, MemoryBroker(), settings), settings))
+
+    assert "A relay runs with EVENTS_PARTITIONS=1" in found
+    assert "Nobody relays" not in found

@@ -1,13 +1,19 @@
-"""The handlers' groups in the broker: listed, and deleted when a handler has been removed for good."""
+"""The handlers' groups in the broker: listed, and deleted with all else of a handler that was removed."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import asyncpg
 
+from sherpa.config.sections.events import MOST_PARTITIONS
 from sherpa.events.brokers.broker import Broker
 from sherpa.events.errors import EventsError
 from sherpa.events.operations.presence import owners
+
+_COUNT_FAILED: Final = "SELECT count(*) FROM failed_events WHERE handler_name = $1"
+# Nobody would ever run those that wait or are to be tried again: `dead-letters` decides on dead ones alone.
+_FORGET_FAILED: Final = "DELETE FROM failed_events WHERE handler_name = $1"
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,20 +38,33 @@ async def list_groups(broker: Broker) -> Sequence[Membership]:
     return sorted(found, key=lambda each: (each.name, each.partition))
 
 
-async def find_group(connection: asyncpg.Connection, broker: Broker, name: str) -> Sequence[Membership]:
-    """Return where the group is. Raises EventsError where it is nowhere, or a worker runs its handler."""
-    found = [each for each in await list_groups(broker) if each.name == name]
-    if not found:
+@dataclass(frozen=True, slots=True)
+class Remains:
+    """What is left of a handler: its groups, and how many events it failed on or keeps waiting."""
+
+    groups: Sequence[Membership]
+    failed: int
+
+
+async def find_remains(connection: asyncpg.Connection, broker: Broker, name: str) -> Remains:
+    """Return what is left of it. Raises EventsError where nothing is, or a worker runs the handler."""
+    groups = [each for each in await list_groups(broker) if each.name == name]
+    failed: int = await connection.fetchval(_COUNT_FAILED, name)
+    if not groups and not failed:
         raise EventsError(f"No stream has a group {name!r}. `groups list` shows those that there are.")
-    held = await owners(connection, [(name, each.partition) for each in found])
+    held = await owners(connection, [(name, partition) for partition in range(MOST_PARTITIONS)])
     for (_, partition), owner in held.items():
         raise EventsError(
             f"{name} is run in partition {partition} by {owner}: deploy without the"
             " handler first, then forget it."
         )
-    return found
+    return Remains(groups, failed)
 
 
-async def forget(broker: Broker, groups: Sequence[Membership]) -> int:
-    """Delete them, so that streams are trimmed without regard to them; return how many there were still."""
-    return sum([await broker.drop_group(each.partition, each.name) for each in groups])
+async def forget(connection: asyncpg.Connection, broker: Broker, name: str) -> Remains:
+    """Delete it, so that streams are trimmed without regard to it; return what there was."""
+    remains = await find_remains(connection, broker, name)
+    for group in remains.groups:
+        await broker.drop_group(group.partition, name)
+    await connection.execute(_FORGET_FAILED, name)
+    return remains

@@ -122,7 +122,7 @@ def _check(since: datetime, to: datetime, floor: datetime, events: EventsSetting
             f"{in_words(since)} is more than {events.replay_days} days ago (EVENTS_REPLAY_DAYS). What"
             f" handlers did is remembered for {events.dedupe_retention_days} days"
             f" (EVENTS_DEDUPE_RETENTION_DAYS); published again later, an event would take effect twice."
-            f" Begin at {in_words(floor)}."
+            f" Begin with --since {events.replay_days}d."
         )
 
 

@@ -14,8 +14,8 @@ def worries(seen: Overview, events: EventsSettings) -> Sequence[str]:
     """Return them, the gravest first."""
     return [
         *_of_the_broker(seen, events),
-        *(each for partition in seen.partitions for each in _of_a_partition(partition, events)),
         *_of_the_division(seen, events),
+        *(each for partition in seen.partitions for each in _of_a_partition(partition, seen, events)),
         *_of_the_outbox(seen),
         *(each for handler in seen.handlers for each in _of_a_handler(handler)),
         *seen.broker.weaknesses,
@@ -32,8 +32,9 @@ def _of_the_broker(seen: Overview, events: EventsSettings) -> Iterator[str]:
         )
 
 
-def _of_a_partition(partition: Partition, events: EventsSettings) -> Iterator[str]:
-    if partition.number < events.partitions and partition.leader is None:
+def _of_a_partition(partition: Partition, seen: Overview, events: EventsSettings) -> Iterator[str]:
+    # Relays of another division are no leaders here, but what is to be done about it is said already.
+    if partition.number < events.partitions and partition.leader is None and not seen.other_layouts:
         yield f"Nobody relays partition {partition.number}: start a worker with WORKER_RELAY=true."
     if (partition.stream_length or 0) >= events.stream_max_length:
         yield (
@@ -63,7 +64,7 @@ def _of_the_outbox(seen: Overview) -> Iterator[str]:
 def _of_a_handler(handler: HandlerState) -> Iterator[str]:
     if handler.dead:
         yield (
-            f"{handler.name} has {handler.dead} dead letters, and {handler.waiting} events wait:"
+            f"{handler.name} has dead letters ({handler.dead}; {handler.waiting} events wait behind them):"
             f" `dead-letters list --handler {handler.name}`."
         )
     if alone := [group.partition for group in handler.groups if group.owner is None]:
