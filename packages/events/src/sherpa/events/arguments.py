@@ -87,9 +87,7 @@ def _add_prune(command: argparse.ArgumentParser) -> None:
 def _add_groups(command: argparse.ArgumentParser) -> None:
     actions = command.add_subparsers(dest="action", required=True)
     _add_json(actions.add_parser("list", help="list them with how far each is"))
-    forget = actions.add_parser(
-        "forget", help="delete a removed handler's group and what it failed on"
-    )
+    forget = actions.add_parser("forget", help="delete a removed handler's group and what it failed on")
     forget.add_argument("name", metavar="NAME", type=_name, help="the handler's name")
     _add_yes(forget)
 
