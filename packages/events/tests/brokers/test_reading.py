@@ -228,11 +228,12 @@ async def test_acknowledged_is_done(broker: Broker) -> None:
 
 async def test_reaps_the_names_of_the_dead(broker: Broker) -> None:
     """Consumers without anything pending are deleted, but for the one to keep and those with something."""
-    await append(broker, "1")
+    await append(broker, "1", "2", "3")
     await broker.ensure_group(0, "h")
     token = await broker.take(0, "h")
     for consumer in ("busy", "idle", "kept"):
-        await broker.read(0, "h", consumer, token, count=1)
+        entries = await broker.read(0, "h", consumer, token, count=1)
+        await broker.acknowledge(0, "h", [entry.id for entry in entries if consumer != "busy"])
 
     reaped = await broker.reap(0, "h", keep="kept")
     state = await broker.state(0)
