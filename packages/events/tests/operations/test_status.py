@@ -11,7 +11,7 @@ from sherpa.config import EventsSettings
 from sherpa.events import locks
 from sherpa.events.brokers.broker import Broker
 from sherpa.events.handling import names
-from sherpa.events.operations.overview import look
+from sherpa.events.operations.looking import look
 from sherpa.events.operations.worries import worries
 from sherpa.events.relay.leadership import layout_name, lock_name
 

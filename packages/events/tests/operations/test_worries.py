@@ -5,7 +5,7 @@ import asyncpg
 from sherpa.config import EventsSettings
 from sherpa.events import locks
 from sherpa.events.brokers.memory import MemoryBroker
-from sherpa.events.operations.overview import look
+from sherpa.events.operations.looking import look
 from sherpa.events.operations.worries import worries
 from sherpa.events.relay.leadership import layout_name
 

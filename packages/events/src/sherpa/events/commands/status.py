@@ -10,7 +10,8 @@ from sherpa.db.console import say
 from sherpa.db.dsn import describe_server
 from sherpa.db.exitcodes import FAILED, WELL
 from sherpa.events.commands.tables import as_json, rows_as_text
-from sherpa.events.operations.overview import HandlerState, Overview, Partition, look
+from sherpa.events.operations.looking import look
+from sherpa.events.operations.overview import HandlerState, Overview, Partition
 from sherpa.events.operations.session import open_session
 from sherpa.events.operations.settings import OperatorSettings
 from sherpa.events.operations.streams import open_broker
