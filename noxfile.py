@@ -4,7 +4,12 @@ The checks run in the workspace's own environment. Each member's tests run in an
 member and the test tools alone, because a shared one hides undeclared dependencies.
 """
 
+import os
+
 import nox
+
+# The tests start hundreds of processes: with this, each would compile all that it imports, in twice the time.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 nox.options.default_venv_backend = "uv"
 nox.options.reuse_existing_virtualenvs = True

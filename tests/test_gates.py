@@ -1,6 +1,7 @@
 """The gates are shut: what `uv run nox` runs by default, and that the tools are as strict as promised."""
 
 import json
+import os
 import re
 import runpy
 import subprocess
@@ -48,6 +49,23 @@ def dependencies() -> Iterator[str]:
             name = re.split(r"[\[<>=!~ ;]", requirement, maxsplit=1)[0]
             if not name.startswith("sherpa-"):
                 yield name
+
+
+def test_sessions_keep_what_python_compiles() -> None:
+    """A variable of the caller's that forbids it would double what each of hundreds of processes takes."""
+    code = "import os, runpy; runpy.run_path('noxfile.py'); print('PYTHONDONTWRITEBYTECODE' in os.environ)"
+
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"},
+        capture_output=True,
+        text=True,
+        check=True,
+        timeout=120,
+    )
+
+    assert "False\n" == done.stdout
 
 
 def test_nox_runs_every_gate() -> None:
