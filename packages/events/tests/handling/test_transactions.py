@@ -86,6 +86,36 @@ async def roll_back(transaction: Transaction, event: Received[Counted]) -> None:
     await transaction.rollback()
 
 
+async def commit_by_sql(transaction: Transaction, event: Received[Counted]) -> None:
+    """Commit as PostgreSQL's manual says."""
+    await record(transaction, event)
+    await transaction.connection.execute("COMMIT; BEGIN")
+
+
+async def roll_back_by_sql(transaction: Transaction, event: Received[Counted]) -> None:
+    """Undo everything likewise, behind another statement."""
+    await record(transaction, event)
+    await transaction.connection.execute("SELECT 1; /* and */ ROLLBACK; BEGIN")
+
+
+async def commit_by_the_driver(transaction: Transaction, event: Received[Counted]) -> None:
+    """Use the driver's transaction in place of ours."""
+    await record(transaction, event)
+    await transaction.transaction.commit()
+
+
+async def commit_by_hidden_sql(transaction: Transaction, event: Received[Counted]) -> None:
+    """Commit by the word that is not looked for there."""
+    await record(transaction, event)
+    await transaction.connection.execute("SELECT 1; END")
+
+
+async def commit_and_fail(transaction: Transaction, event: Received[Counted]) -> None:
+    """Do so, and raise."""
+    await commit_by_hidden_sql(transaction, event)
+    raise ValueError("too late")
+
+
 async def cancel_itself(transaction: Transaction, event: Received[Counted]) -> None:
     """Raise what would end the consumer's task."""
     await record(transaction, event)
@@ -112,6 +142,8 @@ async def hang_in_the_database(transaction: Transaction, event: Received[Counted
         (swallow_part, "TransactionFailedError"),
         (commit, "TransactionMisuseError"),
         (roll_back, "TransactionMisuseError"),
+        (commit_by_sql, "TransactionMisuseError"),
+        (roll_back_by_sql, "TransactionMisuseError"),
         (cancel_itself, "HandlerCancelledError"),
         (hang, "HandlerTimeoutError"),
         (hang_in_the_database, "HandlerTimeoutError"),
@@ -135,6 +167,54 @@ async def test_misbehaviour_is_a_failure(stage: Stage, kind: Kind, handle: Handl
     assert [("dead", 2, True)] == await stage.failed("status", "attempts", f"error LIKE '%{error}%'")
     assert Outcome.DATABASE_AWAY not in outcomes
     assert 0 == await stage.pending()
+
+
+@pytest.mark.parametrize(("kind", "dead"), [(Kind.EACH, [1]), (Kind.BATCH, [1, 2, 3])], ids=["each", "batch"])
+@pytest.mark.parametrize("handle", [commit_by_the_driver, commit_by_hidden_sql, commit_and_fail])
+async def test_ended_transaction_is_noticed(
+    stage: Stage, kind: Kind, dead: list[int], handle: Handle
+) -> None:
+    """What can't be undone is told at once, never passed over as done; later events run in a sane session."""
+
+    async def misbehave_on_one(transaction: Transaction, event: Received[Counted]) -> None:
+        await (handle if event.payload.number == 1 else record)(transaction, event)
+
+    await stage.append(*(entry(number) for number in (1, 2, 3)))
+    consumer = stage.consumer(handle=misbehave_on_one, kind=kind, concurrency=4)
+
+    await stage.drain(consumer)
+    await stage.append(entry(4))
+    await stage.drain(consumer)
+
+    kept = await stage.failed("((entry ->> 'payload')::jsonb ->> 'number')::int", "status", "attempts")
+    assert [(number, "dead", 1) for number in dead] == kept
+    assert [("TransactionEndedError",)] == [
+        tuple(row)
+        for row in await stage.connection.fetch(
+            "SELECT DISTINCT substring(error from 'TransactionEndedError') FROM failed_events"
+        )
+    ]
+    assert 4 in await stage.effects()
+    assert 0 == await stage.pending()
+
+
+async def test_transaction_ended_in_a_retry_is_noticed(stage: Stage) -> None:
+    """The failure's row may be deleted and committed by then: it is there again, as a dead letter."""
+    times = iter([True])
+
+    async def fail_then_commit(transaction: Transaction, event: Received[Counted]) -> None:
+        if next(times, False):
+            raise ValueError("passing")
+        await commit_by_hidden_sql(transaction, event)
+
+    await stage.append(entry(1))
+
+    await stage.drain(stage.consumer(handle=fail_then_commit))
+
+    assert ([1], [("dead", 2, True)]) == (
+        await stage.effects(),
+        await stage.failed("status", "attempts", "error LIKE '%TransactionEndedError%'"),
+    )
 
 
 @pytest.mark.parametrize("kind", [Kind.EACH, Kind.BATCH])

@@ -72,6 +72,14 @@ class TransactionMisuseError(DatabaseError):
     """The transaction was used in a way that could not keep its promise."""
 
 
+class TransactionEndedError(TransactionMisuseError):
+    """The transaction was over before its block, so what the block did is committed in part, or undone.
+
+    SQL that ends it hides where it is not looked for, or the driver's own object was used. Nothing more is
+    known: look at the data.
+    """
+
+
 class HalfKeyError(DatabaseError):
     """The row is told by several columns, and this would go by one: use insert(), or where() on all of them.
 

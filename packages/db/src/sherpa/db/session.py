@@ -7,8 +7,8 @@ from typing import Any, override
 import asyncpg
 from asyncpg.pool import PoolConnectionProxy
 
-from sherpa.db.errors import TransactionFailedError
-from sherpa.db.statements import leaves_session_alone
+from sherpa.db.errors import TransactionFailedError, TransactionMisuseError
+from sherpa.db.statements import ends_transaction, leaves_session_alone
 
 
 class Session(asyncpg.Connection):
@@ -22,6 +22,8 @@ class Session(asyncpg.Connection):
     _is_changed = False
     # asyncpg's own, None while nobody has the connection: it has no public way to ask.
     _proxy: PoolConnectionProxy | None
+    # asyncpg's own, too: the transaction that is open, None from just before its COMMIT or ROLLBACK is sent.
+    _top_xact: object | None
 
     def retire_after(self, seconds: float) -> None:
         """Close the connection in so many seconds; if it is in use then, whoever releases it closes it."""
@@ -76,6 +78,11 @@ class Session(asyncpg.Connection):
         return status
 
     def _note(self, query: str) -> None:
+        if self._top_xact is not None and ends_transaction(query):
+            raise TransactionMisuseError(
+                "This transaction is ended by its block, not by SQL, which was not sent: leave the block to"
+                " commit, raise to roll back, or use a savepoint to undo a part."
+            )
         if not self._is_changed and not leaves_session_alone(query):
             self._is_changed = True
 

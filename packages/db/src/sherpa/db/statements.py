@@ -1,4 +1,4 @@
-"""Which statements can change the session that they run in, beyond the end of their transaction."""
+"""Which statements can change the session beyond the end of their transaction, and which are that end."""
 
 import re
 from functools import lru_cache
@@ -14,6 +14,19 @@ _PLAIN: Final = re.compile(
 _REACHING_OUT: Final = re.compile(r"set_config|pg_settings|advisory", re.IGNORECASE)
 _SEPARATOR: Final = re.compile(r";\s*\S")
 
+# What is not closed reaches to the end.
+_QUOTED: Final = re.compile(
+    r"""\$(\w*)\$.*?(?:\$\1\$|\Z)|'(?:[^']|'')*+(?:'|\Z)|"[^"]*(?:"|\Z)|--[^\n]*|/\*.*?(?:\*/|\Z)""",
+    re.DOTALL,
+)
+_OF_TRANSACTIONS: Final = re.compile(r"\b(?:COMMIT|END|ABORT|PREPARE|ROLLBACK)\b", re.IGNORECASE)
+# Not END after a semicolon: there it may be the end of a function's body.
+_END: Final = re.compile(
+    r"^[\s;]*END\b"
+    r"|(?:^|;)\s*(?:COMMIT|ABORT|PREPARE\s+TRANSACTION|ROLLBACK(?!\s+(?:(?:WORK|TRANSACTION)\s+)?TO\b))\b",
+    re.IGNORECASE,
+)
+
 
 @lru_cache(maxsize=2048)
 def leaves_session_alone(statement: str) -> bool:
@@ -27,3 +40,14 @@ def leaves_session_alone(statement: str) -> bool:
         and _REACHING_OUT.search(statement) is None
         and _SEPARATOR.search(statement) is None
     )
+
+
+@lru_cache(maxsize=2048)
+def ends_transaction(statement: str) -> bool:
+    """Tell whether one of the statements in the text ends the transaction that it runs in.
+
+    It reads no SQL to the letter: behind an escaped quote, or as END behind another statement, it finds none.
+    """
+    if _OF_TRANSACTIONS.search(statement) is None:
+        return False
+    return _END.search(_QUOTED.sub(" ", statement)) is not None

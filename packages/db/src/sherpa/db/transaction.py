@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from types import TracebackType
 from typing import TYPE_CHECKING, Literal
 
@@ -20,6 +20,7 @@ from sherpa.db import pool
 from sherpa.db.errors import (
     CommitOutcomeUnknownError,
     ConnectionLostError,
+    TransactionEndedError,
     TransactionFailedError,
     TransactionMisuseError,
 )
@@ -222,12 +223,25 @@ class Transaction(PostgresTransaction):
             if exception is None:
                 await self._commit(connection)
             elif pool.is_alive(connection):
+                if isinstance(exception, Exception):
+                    await self._check_open_there(connection, exception)
                 await self._rollback_quietly(connection)
         finally:
             if self._lent is None:
                 await self.engine.connections.release(connection)
 
+    async def _check_open_there(self, connection: PoolConnectionProxy, cause: BaseException | None) -> None:
+        """Raise TransactionEndedError where no transaction is open any more: that costs no round trip."""
+        if not pool.is_alive(connection) or connection.is_in_transaction():
+            return
+        self._ended = True
+        # Else the driver would take the session's next transaction for a part of this one. It may know.
+        with suppress(asyncpg.InterfaceError, asyncpg.PostgresError):
+            await self.transaction.rollback()
+        raise TransactionEndedError from cause
+
     async def _commit(self, connection: PoolConnectionProxy) -> None:
+        await self._check_open_there(connection, self.failure)
         if self.failure is not None:
             await self._rollback_quietly(connection)
             raise TransactionFailedError from self.failure

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from uuid import UUID
 
-from sherpa.db.errors import DatabaseUnavailableError
+from sherpa.db.errors import DatabaseUnavailableError, TransactionEndedError
 from sherpa.db.translation import translated
 from sherpa.events.brokers.broker import Entry
 from sherpa.events.handling.desk import Desk, side_by_side
@@ -127,6 +127,10 @@ class Batches:
             raise
         except DatabaseUnavailableError:
             raise
+        except TransactionEndedError as error:
+            # What is committed counts as done, with its effect or without: none of it can be done again.
+            for work in works:
+                await self._desk.fail(lane, work.parked, error, attempts=1)
         except Exception as error:
             log.info("batch failed, its events are redone one by one", handler=self._name, exc_info=error)
             return False

@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from sherpa.db.errors import DatabaseUnavailableError
+from sherpa.db.errors import DatabaseUnavailableError, TransactionEndedError
 from sherpa.events.errors import EventsError, UnreadableEventError
 
 
@@ -41,5 +41,5 @@ class NotAllowedError(DatabaseUnavailableError):
 NOT_THE_EVENTS: Final = (SessionLostError, DatabaseUnavailableError)
 """What no event is to blame for: it is begun anew when the database can, and counts as no attempt."""
 
-HOPELESS: Final = (PermanentError, ProcessDiedError, UnreadableEventError)
+HOPELESS: Final = (PermanentError, ProcessDiedError, TransactionEndedError, UnreadableEventError)
 """What would end the same way each time: the event is dead, whatever attempts its handler declares."""
