@@ -26,7 +26,7 @@ from sherpa.events.relay.session import CLOSE_SECONDS, Session, open_session
 from sherpa.events.relay.term import Term
 
 STANDBY_SECONDS: Final = 0.25
-# Wake-ups come at most every 10 ms from each publisher: for so long after an event the relay looks by itself,
+# Who has just published is likely to publish more: for so long after an event the relay looks by itself,
 # every 2 ms, in which others may join it in a batch.
 COLLECT_SECONDS: Final = 0.002
 AWAKE_SECONDS: Final = 0.012
