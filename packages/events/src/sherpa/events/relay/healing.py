@@ -1,6 +1,6 @@
 """Heals a loss of the broker's data: what handlers may not have had is published again, and first.
 
-Why so: docs/decisions/0109-the-relay-heals-a-loss-of-data.md.
+Why so: docs/decisions/0109-the-relay-heals-a-loss-of-data.md and 0113-a-bookmark-in-the-broker.md.
 """
 
 from collections.abc import Collection
@@ -55,24 +55,28 @@ class Healing:
         is_lost = self._holdings.are_lost(state)
         groups = self._groups | (self._holdings.groups if is_lost else frozenset())
         await self._make(groups - {group.name for group in state.groups})
-        is_empty = state.last_id == BEGINNING
         since = self._holdings.since or FIRST if is_lost else None
-        if is_taken_anew and not (is_lost or is_empty):
-            since = await self._find_end(outbox, state.bookmark)
+        if is_taken_anew and not is_lost:
+            since = await self._find_end(outbox, state)
         if since:
             await self._recall(outbox, since)
-        elif is_empty and self._holdings.since is None and (is_new or state.bookmark):
+        elif self._knows_nothing(state) and (is_new or state.bookmark):
             await self._suspect(outbox, now)
         self._holdings.note(state, now)
         self._holdings.groups |= groups
         return since is not None
 
-    async def _find_end(self, outbox: Outbox, text: str | None) -> datetime | None:
+    async def _find_end(self, outbox: Outbox, state: PartitionState) -> datetime | None:
         """Return since when events were published that the broker has lost, as its bookmark shows."""
-        bookmark = Bookmark.parse(text)
-        if bookmark is None or bookmark.partitions != self._partitions:
+        bookmark = Bookmark.parse(state.bookmark)
+        if bookmark is None or state.last_id == BEGINNING:
+            return None
+        if bookmark.partitions != self._partitions:
             return None  # what was divided otherwise was drained before
         return await outbox.followed(bookmark.event_id, bookmark.created_at)
+
+    def _knows_nothing(self, state: PartitionState) -> bool:
+        return self._holdings.since is None and state.last_id == BEGINNING
 
     async def _make(self, missing: Collection[str]) -> None:
         # What one group is done with is trimmed: another one that is made later would never be given it.
