@@ -161,7 +161,7 @@ async def test_prepared_transaction_is_named(
     await application.execute("CREATE TABLE busy (id int PRIMARY KEY); INSERT INTO busy VALUES (1)")
     await application.execute("BEGIN; UPDATE busy SET id = id; PREPARE TRANSACTION 'invoice 7'")
     await application.close()
-    write_migration("001_a", forwards="ALTER TABLE busy ADD COLUMN x int", lock_timeout_seconds=0.2)
+    write_migration("001_a", forwards="ALTER TABLE busy ADD COLUMN x int", lock_timeout_seconds=1)
     batches = Batches(
         "busy",
         "id",

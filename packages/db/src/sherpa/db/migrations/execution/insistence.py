@@ -37,7 +37,7 @@ class Insistence:
     async def run(self, step: Callable[[], Awaitable[None]], migration_id: str, lock_seconds: float) -> None:
         """Run the step until it is done; raise its last error, with a note of who was in the way."""
         # Soon enough to see who is in the way before lock_timeout ends the wait; 0 is no limit.
-        every = min(PATIENCE_SECONDS, lock_seconds / 2) or PATIENCE_SECONDS
+        every = min(PATIENCE_SECONDS, lock_seconds / 4) or PATIENCE_SECONDS
         attempts = self._retries.attempts
         spread = pauses(self._retries.first_pause_seconds, self._retries.longest_pause_seconds)
         for attempt, pause in enumerate(spread, 1):
