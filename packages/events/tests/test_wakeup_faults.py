@@ -3,11 +3,8 @@
 import asyncio
 import logging
 import secrets
-import shutil
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import ClassVar
 from uuid import uuid4
 
@@ -19,6 +16,7 @@ from sherpa.db.engine import Database
 from sherpa.db.migrations.runner import migrate
 from sherpa.devstack import ports
 from sherpa.devstack.embedded.postgres import PostgresServer
+from sherpa.devstack.harness.session import OwnFolder
 from sherpa.events.event import Event, Payload
 from sherpa.events.publishing import publish
 from sherpa.events.wakeup import CHANNEL, Wakeup
@@ -49,17 +47,15 @@ async def settled() -> None:
 
 
 @pytest.fixture
-def own_server() -> Iterator[PostgresServer]:
+def own_server(own_folder: OwnFolder) -> Iterator[PostgresServer]:
     """Return a running server for this test alone."""
-    place = Path(tempfile.mkdtemp(prefix="sherpa wakeup "))
-    place.chmod(0o711)  # root's servers run as another user, who must be able to pass
-    server = PostgresServer(
-        place / "server", ports.any_free(), secrets.token_hex(8), place.name[-8:], durable=False
-    )
-    server.start()
-    yield server
-    server.stop()
-    shutil.rmtree(place)
+    with own_folder() as place:
+        server = PostgresServer(
+            place / "server", ports.any_free(), secrets.token_hex(8), place.name, durable=False
+        )
+        server.start()
+        yield server
+        server.stop()
 
 
 def stop(server: PostgresServer) -> None:

@@ -1,10 +1,8 @@
 """Opening what the application needs, or refusing with a reason."""
 
 import asyncio
-import tempfile
 from collections.abc import Iterator
 from dataclasses import replace
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -16,6 +14,7 @@ from sherpa.api.errors import StartupError
 from sherpa.api.resources import open_database, open_redis
 from sherpa.config import DatabaseSettings, RedisSettings, RedisTopology, Secret, ServiceUrl
 from sherpa.devstack.embedded.arrangements import PRIMARY, WatchedServers
+from sherpa.devstack.harness.session import OwnFolder
 
 AWAY = ServiceUrl.parse("postgresql://user:hunter2@127.0.0.1:1/none")
 
@@ -99,11 +98,10 @@ async def test_redis_pool_is_bounded(redis_settings: RedisSettings) -> None:
 
 
 @pytest.fixture(scope="module")
-def watched_servers() -> Iterator[WatchedServers]:
-    """Return a primary, its replica and a Sentinel, where the servers' user can reach their files."""
-    with tempfile.TemporaryDirectory(prefix="api test ") as directory:
-        Path(directory).chmod(0o755)
-        servers = WatchedServers(Path(directory) / "watched", "hunter2")
+def watched_servers(own_folder: OwnFolder) -> Iterator[WatchedServers]:
+    """Return a primary, its replica and a Sentinel."""
+    with own_folder() as folder:
+        servers = WatchedServers(folder / "watched", "hunter2")
         try:
             servers.start()
             yield servers

@@ -15,6 +15,7 @@ from sherpa.devstack.harness import leftovers, session
 from sherpa.devstack.harness import place as places
 from sherpa.devstack.harness.session import PlaceBusyError, Session, place_lock
 
+OWN = "own servers"
 PASSES = "def test_passes(database_settings): pass"
 WAITS = """
     import pathlib, time
@@ -36,6 +37,36 @@ def test_killed_runs_are_cleaned(suite: Any) -> None:
 
     assert (1, 2) == (len(left[0]), len(left[1]))
     assert (0, [], []) == (code, suite.sessions(), suite.processes()), output
+
+
+def test_servers_of_a_tests_own_are_stopped(suite: Any) -> None:
+    """What a test has started for itself goes after its run was killed, also where a database was kept."""
+    suite.write(
+        test_it="""
+        import pathlib, time
+        from sherpa.devstack import ports
+        from sherpa.devstack.embedded.arrangements import WatchedServers
+        from sherpa.devstack.embedded.postgres import PostgresServer
+
+        def test_keeps(database_settings):
+            assert False
+
+        def test_waits(own_folder):
+            with own_folder() as folder:
+                PostgresServer(folder / "postgres", ports.any_free(), "secret", "own", durable=False).start()
+                WatchedServers(folder / "watched", "secret").start()
+                pathlib.Path("waiting").touch()
+                time.sleep(100)
+        """
+    )
+    _kill_when_waiting(suite)
+    servers = _own_servers(suite)
+
+    suite.write(test_it=PASSES)
+    code, output = suite.run("-q")
+
+    assert ["data", "one", "sentinel", "two"] == servers
+    assert (0, []) == (code, _own_servers(suite)), output
 
 
 def test_killed_while_starting(suite: Any) -> None:
@@ -140,6 +171,12 @@ def test_small_memory_is_not_used(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(places, "ROOM_BYTES", 1 << 60)
 
     assert places.on_disk() == places.choose()
+
+
+def _own_servers(suite: Any) -> list[str]:
+    """Name the folders in which servers of a test's own run."""
+    folders = (Path(each.info["cwd"] or "/") for each in psutil.process_iter(["cwd"]))
+    return sorted({each.name for each in folders if each.is_relative_to(suite.servers) and OWN in each.parts})
 
 
 def _kill_when_waiting(suite: Any, *arguments: str) -> None:

@@ -1,7 +1,5 @@
 """Brokers on every arrangement of real servers, and in memory: what passes on one must pass on all."""
 
-import shutil
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -13,7 +11,7 @@ from sherpa.config import RedisSettings, RedisTopology, Secret, ServiceUrl
 from sherpa.devstack import ports
 from sherpa.devstack.embedded.arrangements import PRIMARY, Cluster, WatchedServers, ask
 from sherpa.devstack.embedded.valkey import ValkeyServer
-from sherpa.devstack.harness import place as places
+from sherpa.devstack.harness.session import OwnFolder
 from sherpa.events.brokers.broker import Broker
 from sherpa.events.brokers.connect import connect
 from sherpa.events.brokers.memory import MemoryBroker
@@ -24,12 +22,10 @@ PASSWORD = 'p@ss "word"'
 
 
 @pytest.fixture(scope="session")
-def place() -> Iterator[Path]:
-    """Return a folder that the servers' user can reach, in memory where there is some."""
-    directory = Path(tempfile.mkdtemp(prefix="broker test ", dir=places.choose().parent))
-    directory.chmod(0o755)
-    yield directory
-    shutil.rmtree(directory)
+def place(own_folder: OwnFolder) -> Iterator[Path]:
+    """Return a folder for servers of these tests' own."""
+    with own_folder() as folder:
+        yield folder
 
 
 @pytest.fixture(scope="session")
@@ -80,13 +76,13 @@ def cluster_settings(cluster: Cluster) -> Iterator[RedisSettings]:
 
 
 @pytest.fixture
-def server(place: Path) -> Iterator[ValkeyServer]:
+def server(own_folder: OwnFolder) -> Iterator[ValkeyServer]:
     """Return a durable server of the test's own, to be hurt at will."""
-    directory = Path(tempfile.mkdtemp(prefix="server ", dir=place))
-    server = ValkeyServer(directory, ports.any_free(), PASSWORD, options={"appendonly": "yes"})
-    server.start()
-    yield server
-    server.stop()
+    with own_folder() as folder:
+        server = ValkeyServer(folder / "server", ports.any_free(), PASSWORD, options={"appendonly": "yes"})
+        server.start()
+        yield server
+        server.stop()
 
 
 @pytest.fixture

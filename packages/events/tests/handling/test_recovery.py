@@ -3,9 +3,7 @@
 import asyncio
 import os
 import secrets
-import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from pathlib import Path
 from uuid import uuid4
@@ -24,7 +22,7 @@ from sherpa.db.transaction import Transaction
 from sherpa.devstack import ports
 from sherpa.devstack.embedded.postgres import SUPERUSER, PostgresServer
 from sherpa.devstack.embedded.valkey import ValkeyServer
-from sherpa.devstack.harness import place as places
+from sherpa.devstack.harness.session import OwnFolder
 from sherpa.events.brokers.connect import connect
 from sherpa.events.errors import BrokerFullError
 from sherpa.events.event import Received
@@ -72,17 +70,15 @@ class Servers:
 
 
 @pytest.fixture
-def servers() -> Iterator[Servers]:
+def servers(own_folder: OwnFolder) -> Iterator[Servers]:
     """Return servers to be hurt at will."""
-    place = Path(tempfile.mkdtemp(prefix="recovery test ", dir=places.choose().parent))
-    place.chmod(0o755)
-    servers = Servers(place)
-    try:
-        servers.start()
-        yield servers
-    finally:
-        servers.stop()
-        shutil.rmtree(place)
+    with own_folder() as place:
+        servers = Servers(place)
+        try:
+            servers.start()
+            yield servers
+        finally:
+            servers.stop()
 
 
 @pytest.fixture

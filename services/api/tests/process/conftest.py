@@ -4,12 +4,10 @@ import asyncio
 import json
 import os
 import secrets
-import shutil
 import signal
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
@@ -24,6 +22,7 @@ from sherpa.config import DatabaseSettings, RedisSettings, ServiceUrl
 from sherpa.db.migrations.runner import migrate
 from sherpa.devstack.embedded.postgres import SUPERUSER, PostgresServer
 from sherpa.devstack.embedded.valkey import ValkeyServer
+from sherpa.devstack.harness.session import OwnFolder
 
 PATIENCE = 30.0
 PROGRAM = (sys.executable, str(Path(__file__).with_name("served.py")))
@@ -255,26 +254,28 @@ class Servers(NamedTuple):
 
 
 @pytest.fixture
-def servers() -> Iterator[Servers]:
+def servers(own_folder: OwnFolder) -> Iterator[Servers]:
     """Return running servers for this test alone; they are stopped after it."""
-    memory = Path("/dev/shm")
-    place = Path(tempfile.mkdtemp(prefix="sherpa-api-tests-", dir=memory if memory.is_dir() else None))
-    place.chmod(0o711)  # root's servers run as another user, who must be able to pass
     password = secrets.token_hex(8)
-    postgres = PostgresServer(
-        place / "postgres", find_free_port(), password, place.name, {"max_connections": "30"}, durable=False
-    )
-    valkey = ValkeyServer(place / "valkey", find_free_port(), password, durable=False)
-    try:
-        postgres.start()
-        valkey.start()
-        addresses = {
-            "DATABASE_URL": f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{postgres.port}/postgres",
-            "REDIS_URL": f"redis://:{password}@127.0.0.1:{valkey.port}/0",
-        }
-        asyncio.run(migrate(DatabaseSettings(url=ServiceUrl.parse(addresses["DATABASE_URL"]))))
-        yield Servers(postgres, valkey, addresses)
-    finally:
-        postgres.stop()
-        valkey.stop()
-        shutil.rmtree(place, ignore_errors=True)
+    with own_folder() as place:
+        postgres = PostgresServer(
+            place / "postgres",
+            find_free_port(),
+            password,
+            place.name,
+            {"max_connections": "30"},
+            durable=False,
+        )
+        valkey = ValkeyServer(place / "valkey", find_free_port(), password, durable=False)
+        try:
+            postgres.start()
+            valkey.start()
+            addresses = {
+                "DATABASE_URL": f"postgresql://{SUPERUSER}:{password}@127.0.0.1:{postgres.port}/postgres",
+                "REDIS_URL": f"redis://:{password}@127.0.0.1:{valkey.port}/0",
+            }
+            asyncio.run(migrate(DatabaseSettings(url=ServiceUrl.parse(addresses["DATABASE_URL"]))))
+            yield Servers(postgres, valkey, addresses)
+        finally:
+            postgres.stop()
+            valkey.stop()

@@ -10,7 +10,7 @@ import os
 import signal
 import subprocess
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import IO
@@ -170,6 +170,17 @@ def titled(beginning: str) -> list[psutil.Process]:
             if " ".join(process.cmdline()).startswith(beginning):
                 found.append(process)
     return found
+
+
+def working_in(folder: Path, programs: Collection[str]) -> list[psutil.Process]:
+    """The processes of these programs that work in a folder, by whatever title; the oldest first."""
+    found = []
+    for pid in psutil.pids():
+        with contextlib.suppress(psutil.Error, OSError):
+            process = psutil.Process(pid)
+            if process.name() in programs and Path(process.cwd()).is_relative_to(folder):
+                found.append(process)
+    return sorted(found, key=psutil.Process.create_time)
 
 
 def listens(process: psutil.Process, port: int) -> bool:

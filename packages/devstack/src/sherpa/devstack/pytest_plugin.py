@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Protocol
 import pytest
 
 from sherpa.devstack.harness import environment, place, report, timeouts
-from sherpa.devstack.harness.session import Session
+from sherpa.devstack.harness.session import OwnFolder, Session
 
 if TYPE_CHECKING:
     import asyncpg
@@ -151,6 +151,12 @@ def postgres_cluster(_worker: "Worker") -> "PostgresCluster":
     from sherpa.devstack.harness.worker import PostgresCluster  # noqa: PLC0415 - as above
 
     return PostgresCluster(_worker)
+
+
+@pytest.fixture(scope="session")
+def own_folder(_worker: "Worker") -> OwnFolder:
+    """Return what makes a folder for a test's own servers: after a killed run, the next one stops them."""
+    return _worker.session.own_folder
 
 
 @pytest.fixture

@@ -1,20 +1,25 @@
 """Ends sessions, of this run and of runs that were killed: stops their servers and removes their folders.
 
-Only a process whose command line names the session's folder is ever stopped. A session that kept a failed
-test's database stays, with its PostgreSQL, until it is old or others have come after it.
+Only a process whose command line names the session's folder is ever stopped, or a server that works in it.
+A session that kept a failed test's database stays, with its PostgreSQL, until it is old or others have come
+after it.
 """
 
 import contextlib
 import shutil
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from sherpa.devstack import processes
 from sherpa.devstack.embedded.postgres import PostgresServer
 from sherpa.devstack.embedded.valkey import ValkeyServer
 from sherpa.devstack.errors import StackError
 from sherpa.devstack.harness.session import Session, all_sessions, place_lock
 
+SERVERS = ("postgres", "valkey-server")
+STOP_SECONDS = 5.0
 KEPT_SESSIONS = 3
 KEPT_SECONDS = 24 * 3600.0
 
@@ -25,6 +30,7 @@ def end(session: Session) -> None:
         claim = session.claim()
     if kept_databases(session):
         _valkey(session).stop()
+        _stop_own_servers(session)
     else:
         remove(session)
     if claim:
@@ -39,8 +45,10 @@ def clean(place: Path) -> None:
     with _abandoned(place) as sessions:
         kept = [session for session in sessions if _is_worth_keeping(session)]
         for session in sessions:
-            if session not in kept[-KEPT_SESSIONS:]:
-                with contextlib.suppress(StackError):
+            with contextlib.suppress(StackError):
+                if session in kept[-KEPT_SESSIONS:]:
+                    _stop_own_servers(session)
+                else:
                     remove(session)
 
 
@@ -76,11 +84,19 @@ def remove(session: Session) -> None:
 
 def stop_servers(session: Session) -> None:
     """Stop a session's servers, whatever state they are in, and remove their files."""
+    _stop_own_servers(session)
     for server in (_postgres(session), _valkey(session)):
         if server.directory.exists():
             server.stop()
             # A backend that outlived a killed postmaster may still write: the next run tries again.
             shutil.rmtree(server.directory, ignore_errors=True)
+
+
+def _stop_own_servers(session: Session) -> None:
+    """Stop what a killed test had started for itself, and remove its files: nobody will look at them."""
+    for server in processes.working_in(session.own_servers, SERVERS):
+        processes.stop(server, (signal.SIGINT, STOP_SECONDS), (signal.SIGKILL, STOP_SECONDS))
+    shutil.rmtree(session.own_servers, ignore_errors=True)
 
 
 def kept_databases(session: Session) -> list[str]:

@@ -10,8 +10,9 @@ import fcntl
 import os
 import secrets
 import shlex
+import shutil
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Self
@@ -20,6 +21,9 @@ from sherpa.devstack.harness import place as places
 
 BUSY_SECONDS = 60.0
 POLL_SECONDS = 0.005
+
+
+type OwnFolder = Callable[[], contextlib.AbstractContextManager[Path]]
 
 
 class PlaceBusyError(Exception):
@@ -47,6 +51,21 @@ class Session:
     def kept(self) -> Path:
         """The folder with one file for each database that was kept; it may be absent."""
         return self.directory / "kept"
+
+    @property
+    def own_servers(self) -> Path:
+        """The folder of what tests start for themselves; it may be absent."""
+        return self.directory / "own servers"
+
+    @contextlib.contextmanager
+    def own_folder(self) -> Iterator[Path]:
+        """Make a folder for servers of a test's own, and remove it at the end."""
+        folder = self.own_servers / secrets.token_hex(4)
+        for each in (self.own_servers, folder):
+            each.mkdir(exist_ok=True)
+            places.make_passable(each)
+        yield folder
+        shutil.rmtree(folder, ignore_errors=True)
 
     def join(self) -> IO[bytes]:
         """Make the folder if it isn't there, and belong to the session for as long as the result is open.
