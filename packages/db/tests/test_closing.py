@@ -12,6 +12,7 @@ from sherpa.config import DatabaseSettings
 from sherpa.db.engine import Database
 from sherpa.db.errors import ConnectionLostError, DatabaseClosedError, DatabaseError
 from sherpa.db.pool import PoolStats
+from sherpa.devstack.harness.waiting import eventually
 
 NAME = "closing-test"
 SESSIONS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1"
@@ -57,9 +58,7 @@ async def test_second_open_at_once_is_refused(
     await database.close()
 
     assert {type(None), DatabaseError} == {type(each) for each in opened}
-    async with asyncio.timeout(10):
-        while await connection.fetchval(f"SELECT count(*) {SESSIONS}", NAME):
-            await asyncio.sleep(0.01)
+    await eventually(lambda: connection.fetchval(f"SELECT count(*) {SESSIONS}", NAME), 0)
 
 
 async def test_close_serves_who_waits(database_settings: DatabaseSettings) -> None:

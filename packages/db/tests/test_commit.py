@@ -16,6 +16,7 @@ from sherpa.db.errors import (
     ConstraintError,
     TransactionConflictError,
 )
+from sherpa.devstack.harness.waiting import eventually
 
 pytestmark = pytest.mark.usefixtures("ids")
 
@@ -179,6 +180,4 @@ async def _make_commit_slow(connection: asyncpg.Connection) -> None:
 
 async def _until_commit_runs(connection: asyncpg.Connection) -> None:
     query = f"SELECT count(*) {COMMITTING} AND wait_event = 'PgSleep'"
-    async with asyncio.timeout(10):
-        while not await connection.fetchval(query):
-            await asyncio.sleep(0.01)
+    await eventually(lambda: connection.fetchval(query))

@@ -5,7 +5,6 @@ import asyncio
 import gc
 import os
 import signal
-from collections.abc import Callable
 from contextlib import AsyncExitStack
 from dataclasses import replace
 from typing import Any
@@ -23,6 +22,7 @@ from sherpa.db.errors import (
 )
 from sherpa.db.pool import PoolStats
 from sherpa.db.session import Session
+from sherpa.devstack.harness.waiting import eventually
 
 NAME = "pool-test"
 OURS = "FROM pg_stat_activity WHERE datname = current_database() AND application_name = $1"
@@ -32,13 +32,6 @@ SESSIONS = f"SELECT array_agg(pid ORDER BY pid) {OURS}"
 def open_with(settings: DatabaseSettings, **changes: Any) -> Database:
     """Return a database whose settings differ so, to be opened."""
     return Database(replace(settings, **changes), application_name=NAME)
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    """Wait until the condition holds, at most 10 s."""
-    async with asyncio.timeout(10):
-        while not condition():
-            await asyncio.sleep(0.01)
 
 
 async def test_sizes_are_readable(database_settings: DatabaseSettings) -> None:
@@ -109,7 +102,7 @@ async def test_idle_connections_close_down_to_minimum(database_settings: Databas
             for _ in range(4):
                 await stack.enter_async_context(database.connection())
             used = database.pool_stats().size
-        await until(lambda: database.pool_stats().size == 2)
+        await eventually(lambda: database.pool_stats().size == 2)
         await asyncio.sleep(0.2)  # four idle timeouts more
 
         assert (4, 2) == (used, database.pool_stats().size)
@@ -133,7 +126,7 @@ async def test_connection_in_use_retires_on_release(database_settings: DatabaseS
     async with open_with(database_settings, min_connections=0, max_lifetime_seconds=0.1) as database:
         async with database.transaction() as transaction:
             session: Any = transaction.connection
-            await until(lambda: bool(session.is_expired))
+            await eventually(lambda: bool(session.is_expired))
             still = await session.fetchval("SELECT 1")
 
         assert (1, 0) == (still, database.pool_stats().size)
@@ -176,7 +169,7 @@ async def test_idle_transaction_is_ended(
     async with open_with(database_settings, statement_cache_size=cache_size) as database:
         with pytest.raises(ConnectionLostError):
             async with database.transaction():
-                await until(lambda: database.pool_stats().in_use == 0)
+                await eventually(lambda: database.pool_stats().in_use == 0)
 
         await _use(database, "transaction")
 
@@ -189,15 +182,11 @@ async def test_statement_of_lost_client_is_ended(
     async with open_with(database_settings) as database:
         async with database.connection() as lent:
             sleep = asyncio.create_task(lent.execute("SELECT pg_sleep(600)"))
-            while not await connection.fetchval(running, NAME):
-                await asyncio.sleep(0.01)
+            await eventually(lambda: connection.fetchval(running, NAME))
             lent.terminate()
             await asyncio.gather(sleep, return_exceptions=True)
-        async with asyncio.timeout(10):
-            while left := await connection.fetchval(running, NAME):
-                await asyncio.sleep(0.05)
 
-    assert 0 == left
+        await eventually(lambda: connection.fetchval(running, NAME), 0, within_seconds=10)
 
 
 @pytest.mark.parametrize(("cache_size", "expected"), [(100, 1), (0, 0)])
@@ -230,7 +219,7 @@ async def test_cancelled_release_frees_place(database_settings: DatabaseSettings
                 await asyncio.sleep(0)
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-        await until(lambda: database.pool_stats().in_use == 0)
+        await eventually(lambda: database.pool_stats().in_use == 0)
 
         assert 0 == database.pool_stats().in_use
 
@@ -252,7 +241,7 @@ async def test_cancelled_release_fails_in_silence(
                 await asyncio.wait({task}, timeout=0.05)
                 task.cancel()
             await asyncio.gather(task, return_exceptions=True)
-            await until(lambda: database.pool_stats().in_use == 0)
+            await eventually(lambda: database.pool_stats().in_use == 0)
         finally:
             os.kill(backend, signal.SIGCONT)
     gc.collect()
@@ -265,7 +254,7 @@ async def test_new_connection_needs_server(database_settings: DatabaseSettings, 
     await asyncio.to_thread(own_server.server.start)
     async with open_with(own_server.settings()) as database:
         await asyncio.to_thread(own_server.server.stop)
-        await until(lambda: database.pool_stats().size == 0)
+        await eventually(lambda: database.pool_stats().size == 0)
         with pytest.raises(DatabaseUnavailableError, match=f"127.0.0.1:{own_server.port}/postgres"):
             await _use(database, "transaction")
 
@@ -277,7 +266,7 @@ async def test_lost_connections_are_told_in_one_line(
     await asyncio.to_thread(own_server.server.start)
     async with open_with(own_server.settings(), min_connections=1):
         await asyncio.to_thread(own_server.server.stop)
-        await until(lambda: any(record.name == "asyncpg.pool" for record in caplog.records))
+        await eventually(lambda: any(record.name == "asyncpg.pool" for record in caplog.records))
 
     told = next(record for record in caplog.records if record.name == "asyncpg.pool")
     assert told.getMessage().partition("retrying: ")[2]

@@ -16,6 +16,7 @@ from sherpa.db import pool
 from sherpa.db.engine import Database
 from sherpa.db.errors import TransactionFailedError
 from sherpa.db.statements import leaves_session_alone
+from sherpa.devstack.harness.waiting import eventually
 
 type Send = Callable[[PoolConnectionProxy, str], Awaitable[object]]
 
@@ -204,9 +205,7 @@ async def test_lost_cancellation_frees_place(
     """A cancel request that the server doesn't honour ends the session: nobody waits for the statement."""
     monkeypatch.setattr(pool, "ANSWER_TIMEOUT_SECONDS", 0.05)
     task = asyncio.create_task(_sleep(one))
-    async with asyncio.timeout(10):
-        while not one.pool_stats().in_use:  # noqa: ASYNC110 - the pool tells nobody
-            await asyncio.sleep(0)
+    await eventually(lambda: one.pool_stats().in_use)
     task.cancel()
     await asyncio.gather(task, return_exceptions=True)
     async with one.connection() as lent:

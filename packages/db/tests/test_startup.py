@@ -18,6 +18,7 @@ from sherpa.db.engine import Database
 from sherpa.db.errors import DatabaseRefusedError, DatabaseUnavailableError
 from sherpa.devstack.embedded.account import current_account
 from sherpa.devstack.errors import ServerFailedError
+from sherpa.devstack.harness.waiting import eventually
 
 PASSWORD = "not-to-be-seen"
 
@@ -121,10 +122,7 @@ async def test_failed_open_leaves_no_session(
         SELECT count(*) FROM pg_stat_activity
         WHERE datname = current_database() AND application_name = 'startup-test'
     """
-    async with asyncio.timeout(5):
-        while left := await connection.fetchval(query):  # noqa: ASYNC110 - sessions end in their time
-            await asyncio.sleep(0.01)
-    assert 0 == left
+    await eventually(lambda: connection.fetchval(query), 0)
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import pytest
 from sherpa.config import DatabaseSettings
 from sherpa.db.dsn import connect_options
 from sherpa.db.engine import Database
+from sherpa.devstack.harness.waiting import eventually
 from sherpa.events import locks
 
 
@@ -126,9 +127,7 @@ async def test_session_paused_in_mid_statement_is_ended(
     late = await locks.end_silent(connection, pids, seconds=0.2)
 
     assert (0, 1) == (early, late)
-    async with asyncio.timeout(10):
-        while not await locks.take(connection, "seat"):  # noqa: ASYNC110 - servers tell nobody
-            await asyncio.sleep(0.01)
+    await eventually(lambda: locks.take(connection, "seat"))
     holder.terminate()
 
 

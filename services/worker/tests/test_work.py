@@ -1,7 +1,7 @@
 """What a worker does beside relaying and handling, and what it lets its handlers do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import ClassVar
 from uuid import uuid4
@@ -17,6 +17,7 @@ from sherpa.config import (
     ServerSettings,
     WorkerSettings,
 )
+from sherpa.devstack.harness.waiting import eventually
 from sherpa.events.errors import InvalidEventError
 from sherpa.events.event import Event, Payload
 from sherpa.events.publishing import publish
@@ -68,13 +69,6 @@ async def working(settings: ProcessSettings) -> AsyncIterator[Work]:
             running.cancel()
             await asyncio.wait({running})
             await work.dismiss(within_seconds=LONG, hurry=asyncio.get_running_loop().create_future())
-
-
-async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
-    """Wait until the condition returns something true."""
-    async with asyncio.timeout(LONG):
-        while not await condition():  # noqa: ASYNC110 - nobody tells
-            await asyncio.sleep(0.02)
 
 
 async def test_payloads_are_bounded_by_the_settings(settings: ProcessSettings) -> None:

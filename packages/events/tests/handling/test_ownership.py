@@ -14,6 +14,7 @@ from sherpa.config import DatabaseSettings
 from sherpa.db.engine import Database
 from sherpa.db.errors import ConnectionLostError, DatabaseRefusedError
 from sherpa.db.transaction import Transaction
+from sherpa.devstack.harness.waiting import eventually
 from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.event import Received
 from sherpa.events.handling.consumer import Consumer, sessions_of
@@ -336,9 +337,7 @@ async def test_session_paused_at_work_is_ended(
     await paused.take(lambda _: None)
     await is_paused_in(paused.lanes[0].connection)
 
-    async with asyncio.timeout(20):
-        while not await other.take(lambda _: None):  # noqa: ASYNC110 - servers tell nobody
-            await asyncio.sleep(0.2)
+    await eventually(lambda: other.take(lambda _: None))
 
     assert other.is_held
     await paused.give_up()

@@ -14,6 +14,7 @@ import pytest
 from packages.events.tests.handling.conftest import Stage, entry
 from packages.events.tests.handling.process import EXITING, KILLED, SLOW
 from sherpa.config import DatabaseSettings, RedisSettings
+from sherpa.devstack.harness.waiting import eventually
 from sherpa.events.brokers.connect import connect
 from sherpa.events.handling.failures import MOST_DEATHS
 from sherpa.events.handling.handler import Kind
@@ -55,13 +56,6 @@ async def start(
             process.kill()
         await process.wait()
     await stage.broker.close()
-
-
-async def until(condition: Callable[[], Awaitable[bool]]) -> None:
-    """Wait until the awaited condition holds."""
-    async with asyncio.timeout(WITHIN_SECONDS):
-        while not await condition():  # noqa: ASYNC110 - what is waited for is in other processes
-            await asyncio.sleep(0.05)
 
 
 async def is_drained(stage: Stage) -> bool:
@@ -142,7 +136,7 @@ async def test_killed_again_and_again(stage: Stage, start: Start) -> None:
 
     for part in range(1, 5):
         process = await start()
-        await until(partial(reached, progress, part * 300))
+        await eventually(partial(reached, progress, part * 300))
         process.kill()
         await process.wait()
     await keep_alive(start, Kind.EACH, lambda: is_drained(stage))
@@ -169,15 +163,15 @@ async def test_paused_owner_is_replaced_and_does_no_harm(stage: Stage, start: St
     second = list(range(110, 120))
     await stage.append(*(entry(number, aggregate_id=aggregate) for number in first))
     paused = await start()
-    await until(lambda: is_drained(stage))
+    await eventually(lambda: is_drained(stage))
     paused.send_signal(signal.SIGSTOP)
     await stage.append(*(entry(number, aggregate_id=aggregate) for number in second))
 
     other = await start()
-    await until(lambda: is_drained(stage))
+    await eventually(lambda: is_drained(stage))
     paused.send_signal(signal.SIGCONT)
     await stage.append(entry(120, aggregate_id=aggregate))
-    await until(lambda: is_drained(stage))
+    await eventually(lambda: is_drained(stage))
 
     assert [*first, *second, 120] == await stage.effects()
     assert (0, 0) == (await stop(paused), await stop(other))
@@ -188,7 +182,7 @@ async def test_stopped_process_ends_well(stage: Stage, start: Start) -> None:
     """SIGTERM: the event under way is finished and acknowledged, and the exit is 0."""
     await stage.append(entry(SLOW), *(entry(number) for number in range(100, 200)))
     process = await start()
-    await until(lambda: reached(lambda: count_effects(stage), 1))
+    await eventually(lambda: reached(lambda: count_effects(stage), 1))
 
     code = await stop(process)
 

@@ -1,7 +1,6 @@
 """The runbook "Redis lost data", with a real relay, real streams and a real handler."""
 
 import asyncio
-from collections.abc import Awaitable, Callable
 from typing import ClassVar
 from uuid import UUID, uuid4
 
@@ -13,6 +12,7 @@ from packages.events.tests.operations.conftest import Run
 from sherpa.config import DatabaseSettings, EventsSettings
 from sherpa.db.engine import Database
 from sherpa.db.transaction import Transaction
+from sherpa.devstack.harness.waiting import eventually
 from sherpa.events.brokers.broker import Broker
 from sherpa.events.event import Event, Payload, Received
 from sherpa.events.handling.consumer import Consumer
@@ -24,7 +24,6 @@ from sherpa.events.publishing import publish_all
 from sherpa.events.relay.relay import Relay
 
 AGGREGATE = uuid4()
-ENOUGH_SECONDS = 30.0
 
 
 class Counted(Payload, frozen=True, kw_only=True):
@@ -82,17 +81,6 @@ async def story(database: Database, connection: asyncpg.Connection) -> Story:
     return Story(database, connection)
 
 
-async def until[T](ask: Callable[[], Awaitable[T]], wanted: T) -> None:
-    """Return when the answer is the wanted one; fail with the last one when it takes too long."""
-    answer: T | None = None
-    try:
-        async with asyncio.timeout(ENOUGH_SECONDS):
-            while (answer := await ask()) != wanted:  # noqa: ASYNC110 - servers tell nobody
-                await asyncio.sleep(0.02)
-    except TimeoutError:
-        assert wanted == answer
-
-
 def make_consumer(story: Story, broker: Broker) -> Consumer:
     """Return a consumer of the only partition."""
     return Consumer(
@@ -116,7 +104,7 @@ async def test_replay_brings_back_what_was_lost(
         relaying = tasks.create_task(relay.run(stop))
         handling = tasks.create_task(consumer.run(stop))
         await story.publish(1, 2, 3)
-        await until(story.noted, [1, 2, 3])
+        await eventually(story.noted, [1, 2, 3])
         stop.set()
         await asyncio.wait({relaying, handling})
 
@@ -130,17 +118,17 @@ async def test_replay_brings_back_what_was_lost(
         async def length() -> int:
             return (await broker.state(0)).length
 
-        await until(
+        await eventually(
             lambda: story.connection.fetchval("SELECT count(*) FROM outbox WHERE processed_at IS NULL"), 0
         )
         async with Redis.from_url(redis_url) as redis:
             await redis.flushdb()
         code, out, err = await run("replay", "--since", "1h")
         await story.publish(7)
-        await until(length, 7)
+        await eventually(length, 7)
 
         tasks.create_task(make_consumer(story, broker).run(stop))
-        await until(story.noted, [1, 2, 3, 4, 5, 6, 7])
+        await eventually(story.noted, [1, 2, 3, 4, 5, 6, 7])
         stop.set()
 
     assert (0, "") == (code, err)
@@ -157,15 +145,15 @@ async def test_operators_decisions_reach_the_handler(
         tasks.create_task(Relay(database_settings, broker, settings=EventsSettings()).run(stop))
         tasks.create_task(make_consumer(story, broker).run(stop))
         await story.publish(1, 2, 3)
-        await until(story.dead, 1)
+        await eventually(story.dead, 1)
         story.refused = {11}
         assert [1] == [count async for count in retry(story.connection, Which(handler="counter"))]
-        await until(story.noted, [1, 2, 3])
+        await eventually(story.noted, [1, 2, 3])
 
         await story.publish(11, 12, 13)
-        await until(story.dead, 1)
+        await eventually(story.dead, 1)
         assert [1] == [count async for count in discard(story.connection, Which())]
-        await until(story.noted, [1, 2, 3, 12, 13])
+        await eventually(story.noted, [1, 2, 3, 12, 13])
         running = [
             *await owners(story.connection, [("counter", 0)]),
             *await leaders(story.connection, [0], 1),
@@ -184,13 +172,13 @@ async def test_old_events_go_before_those_written_after_the_replay(
     async with asyncio.TaskGroup() as tasks:
         tasks.create_task(Relay(database_settings, broker, settings=EventsSettings()).run(stop))
         await story.publish(*range(100))
-        await until(
+        await eventually(
             lambda: story.connection.fetchval("SELECT count(*) FROM outbox WHERE processed_at IS NULL"), 0
         )
         async with Redis.from_url(redis_url, decode_responses=True) as redis:
             await redis.flushdb()
             await run("replay", "--since", "1h")
-            await until(lambda: redis.xlen("sherpa:events:0"), 100)
+            await eventually(lambda: redis.xlen("sherpa:events:0"), 100)
         entries = await broker.peek(0, after="0-0", count=200)
         stop.set()
 

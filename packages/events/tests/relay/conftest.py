@@ -2,7 +2,7 @@
 
 import asyncio
 import json
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, ClassVar
@@ -24,7 +24,6 @@ from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.relay import Relay
 
 MOST_STEPS = 2_000
-WITHIN_SECONDS = 20.0
 
 
 class Counted(Payload, frozen=True, kw_only=True):
@@ -153,13 +152,6 @@ async def catch_up(relay: Relay) -> list[Outcome]:
         if outcomes[-1] is Outcome.IDLE:
             return outcomes
     pytest.fail(f"The relay had not caught up after {MOST_STEPS} steps: {outcomes[-10:]}")
-
-
-async def eventually(condition: Callable[[], Awaitable[object]]) -> None:
-    """Wait until `condition` returns something true."""
-    async with asyncio.timeout(WITHIN_SECONDS):
-        while not await condition():  # noqa: ASYNC110 - servers tell nobody
-            await asyncio.sleep(0.02)
 
 
 async def marked(connection: asyncpg.Connection) -> int:

@@ -8,17 +8,10 @@ from operator import attrgetter
 import asyncpg
 import pytest
 
-from packages.events.tests.relay.conftest import (
-    MakeRelay,
-    Stream,
-    Writer,
-    catch_up,
-    eventually,
-    marked,
-    running,
-)
+from packages.events.tests.relay.conftest import MakeRelay, Stream, Writer, catch_up, marked, running
 from sherpa.config import DatabaseSettings, EventsSettings
 from sherpa.db.errors import DatabaseRefusedError
+from sherpa.devstack.harness.waiting import eventually
 from sherpa.events.brokers.broker import BEGINNING, Broker, Fields, Token
 from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.metrics import Metrics

@@ -11,8 +11,9 @@ from pathlib import Path
 import asyncpg
 import pytest
 
-from packages.events.tests.relay.conftest import Stream, Writer, eventually, marked
+from packages.events.tests.relay.conftest import Stream, Writer, marked
 from sherpa.config import DatabaseSettings, RedisSettings
+from sherpa.devstack.harness.waiting import eventually
 
 SCRIPT = Path(__file__).with_name("relaying.py")
 

@@ -4,21 +4,18 @@ import asyncio
 import logging
 import os
 import secrets
-import shutil
 import signal
-import tempfile
 from collections.abc import AsyncIterator, Iterator
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from functools import partial
-from pathlib import Path
 
 import psutil
 import pytest
 from redis.asyncio import Redis
 from redis.exceptions import RedisError
 
-from packages.events.tests.relay.conftest import Stream, Writer, eventually, running
+from packages.events.tests.relay.conftest import Stream, Writer, running
 from sherpa.config import DatabaseSettings, EventsSettings, RedisSettings, ServiceUrl, SslMode
 from sherpa.db.engine import Database
 from sherpa.db.migrations.runner import migrate
@@ -26,7 +23,8 @@ from sherpa.db.transaction import Transaction
 from sherpa.devstack import ports
 from sherpa.devstack.embedded.postgres import SUPERUSER, PostgresServer
 from sherpa.devstack.embedded.valkey import ValkeyServer
-from sherpa.devstack.harness import place as places
+from sherpa.devstack.harness.session import OwnFolder
+from sherpa.devstack.harness.waiting import eventually
 from sherpa.events.brokers.connect import connect
 from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.metrics import Metrics
@@ -59,19 +57,17 @@ class Servers:
 
 
 @pytest.fixture(scope="module")
-def servers() -> Iterator[Servers]:
+def servers(own_folder: OwnFolder) -> Iterator[Servers]:
     """Return servers for these tests alone, PostgreSQL empty; each test starts what doesn't run."""
-    place = Path(tempfile.mkdtemp(prefix="relay test ", dir=places.choose().parent))
-    place.chmod(0o711)  # root's servers run as another user, who must be able to pass
-    # Durable: what a killed server has confirmed must be there.
-    postgres = PostgresServer(place / "postgres", ports.any_free(), secrets.token_hex(8), "relay-test")
-    valkey = ValkeyServer(place / "valkey", ports.any_free(), options=LOGGED)
-    try:
-        yield Servers(postgres, valkey)
-    finally:
-        postgres.stop()
-        valkey.stop()
-        shutil.rmtree(place)
+    with own_folder() as place:
+        # Durable: what a killed server has confirmed must be there.
+        postgres = PostgresServer(place / "postgres", ports.any_free(), secrets.token_hex(8), "relay-test")
+        valkey = ValkeyServer(place / "valkey", ports.any_free(), options=LOGGED)
+        try:
+            yield Servers(postgres, valkey)
+        finally:
+            postgres.stop()
+            valkey.stop()
 
 
 @dataclass

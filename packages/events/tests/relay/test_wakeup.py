@@ -4,7 +4,8 @@ from functools import partial
 
 import asyncpg
 
-from packages.events.tests.relay.conftest import MakeRelay, Stream, Writer, eventually, running
+from packages.events.tests.relay.conftest import MakeRelay, Stream, Writer, running
+from sherpa.devstack.harness.waiting import eventually
 
 AN_HOUR = 3_600.0
 IDLE_RELAY = """
