@@ -76,6 +76,7 @@ PYTEST_INI = """
 asyncio_mode = auto
 asyncio_default_fixture_loop_scope = function
 filterwarnings = error
+timeout_method = thread
 addopts = -p no:hypothesispytest -p no:valkey -p no:anyio -p no:cacheprovider
 """
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Protocol
 
 import pytest
 
-from sherpa.devstack.harness import environment, place, report, timeouts
+from sherpa.devstack.harness import environment, place, report
 from sherpa.devstack.harness.session import OwnFolder, Session
 
 if TYPE_CHECKING:
@@ -81,35 +81,6 @@ def pytest_unconfigure(config: pytest.Config) -> None:
         from sherpa.devstack.harness import leftovers  # noqa: PLC0415 - 60 ms that most runs needn't pay
 
         leftovers.end(session)
-
-
-@pytest.hookimpl(wrapper=True, optionalhook=True)
-def pytest_timeout_set_timer(item: pytest.Item, settings: timeouts.Limit) -> Generator[None, object, object]:
-    """Make pytest-timeout's alarm one that no event loop swallows."""
-    answer = yield
-    timeouts.insist(item, settings)
-    return answer
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_setup(item: pytest.Item) -> Generator[None]:
-    """Limit the fixtures' setup."""
-    with timeouts.limited(item):
-        yield
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_call(item: pytest.Item) -> Generator[None]:
-    """Limit the test."""
-    with timeouts.limited(item):
-        yield
-
-
-@pytest.hookimpl(wrapper=True, tryfirst=True)
-def pytest_runtest_teardown(item: pytest.Item) -> Generator[None]:
-    """Limit the fixtures' teardown."""
-    with timeouts.limited(item):
-        yield
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
