@@ -129,14 +129,17 @@ async def test_state_of_nothing_is_empty(broker: Broker) -> None:
 
 
 async def test_keeps_the_newest_bookmark(broker: Broker) -> None:
-    """It is replaced by the next append that brings one, and stays when the entries are trimmed."""
+    """It is of the last append that brought one, and outlives its entries, until it is forgotten."""
     token = await broker.take(0, "relay")
-    for bookmark in ("one", "two", ""):
-        await broker.append(0, token, [{"payload": "1"}], bookmark=bookmark)
+    ends = [await broker.append(0, token, [{"payload": "1"}], bookmark=text) for text in ("one", "two", "")]
     await broker.acknowledge(0, "h", await read(broker, "h", 3))
     await broker.trim(0)
+    kept = (await broker.state(0)).bookmark, (await broker.state(1)).bookmark
+    for partition in range(2):
+        await broker.forget_bookmark(partition)
 
-    assert ("two", None) == ((await broker.state(0)).bookmark, (await broker.state(1)).bookmark)
+    assert (f"two {ends[1]}", None) == kept
+    assert None is (await broker.state(0)).bookmark
 
 
 async def test_names_the_partitions(broker: Broker) -> None:

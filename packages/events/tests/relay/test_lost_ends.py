@@ -1,6 +1,7 @@
 """An end of the stream that is lost together with the relay that knew of it: the next one finds out."""
 
 from typing import Any
+from uuid import uuid4
 
 import asyncpg
 import pytest
@@ -9,7 +10,7 @@ from redis.asyncio import Redis
 from packages.events.tests.relay.conftest import MakeRelay, Stream, Writer, catch_up
 from sherpa.events.brokers.broker import Broker
 from sherpa.events.metrics import Metrics
-from sherpa.events.relay.bookmark import Bookmark
+from sherpa.events.relay.bookmark import Bookmark, bookmark_at
 from sherpa.events.relay.relay import Relay
 
 STREAM = "sherpa:events:0"
@@ -45,9 +46,10 @@ def backup(redis_url: str) -> Backup:
     return Backup(redis_url)
 
 
-def recalled(metrics: Metrics) -> float:
+def recalled(metrics: Metrics, partition: int = 0) -> float:
     """Return how many events were published again."""
-    return metrics.registry.get_sample_value("sherpa_events_recalled_total", {"partition": "0"}) or 0.0
+    labels = {"partition": str(partition)}
+    return metrics.registry.get_sample_value("sherpa_events_recalled_total", labels) or 0.0
 
 
 def kill(relay: Relay) -> None:
@@ -55,12 +57,13 @@ def kill(relay: Relay) -> None:
     relay._abandon()
 
 
-async def drain(broker: Broker) -> None:
+async def drain(broker: Broker, partition: int = 0) -> None:
     """Be done with all that is there, as a group."""
-    await broker.ensure_group(0, "done")
-    entries = await broker.read(0, "done", "me", await broker.take(0, "done"), count=1000)
-    await broker.acknowledge(0, "done", [entry.id for entry in entries])
-    await broker.trim(0)
+    await broker.ensure_group(partition, "done")
+    token = await broker.take(partition, "done")
+    entries = await broker.read(partition, "done", "me", token, count=1000)
+    await broker.acknowledge(partition, "done", [entry.id for entry in entries])
+    await broker.trim(partition)
 
 
 @pytest.mark.parametrize("is_drained", [False, True])
@@ -186,22 +189,74 @@ async def test_bookmark_at_an_event_that_is_no_more(
     assert list(range(12)) == await stream.numbers()
 
 
-@pytest.mark.parametrize("text", ["", "a word", "2 {id} {at}", "1 {id}-no-uuid {at}", "1 {id}"])
+@pytest.mark.parametrize(
+    "text", ["", "a word", "2 {id} {at} {end}", "1 {id}-no-uuid {at} {end}", "1 {id} {at}", "1 {id} {at} 1-1"]
+)
 async def test_bookmark_that_says_nothing(
-    make_relay: MakeRelay, writer: Writer, stream: Stream, connection: asyncpg.Connection, text: str
+    make_relay: MakeRelay,
+    broker: Broker,
+    writer: Writer,
+    stream: Stream,
+    connection: asyncpg.Connection,
+    text: str,
 ) -> None:
-    """One of another division into partitions, or of somebody else's making, is passed over."""
+    """One of another division or of another end, or of somebody else's making, is passed over."""
     metrics = Metrics()
-    first = make_relay()
+    first = make_relay(batch_size=3)
     await writer.publish(*range(10))
     await catch_up(first)
     oldest = await connection.fetchval("SELECT id FROM outbox ORDER BY created_at LIMIT 1")
-    await stream.redis.set(BOOKMARK, text.format(id=oldest, at="2026-11-23T12:00:00.123456Z"))
+    end = (await broker.state(0)).last_id
+    await stream.redis.set(BOOKMARK, text.format(id=oldest, at="2026-11-23T12:00:00.123456Z", end=end))
 
     kill(first)
     await catch_up(make_relay(metrics=metrics))
 
     assert 0 == recalled(metrics)
+
+
+async def test_release_that_leaves_no_bookmark_hides_nothing_and_repeats_nothing(
+    make_relay: MakeRelay, writer: Writer, stream: Stream, backup: Backup
+) -> None:
+    """What it appended behind an old bookmark isn't taken for lost; what is lost of it comes again."""
+    metrics = Metrics()
+    first, earlier, second = make_relay(), make_relay(), make_relay(metrics=metrics)
+    await writer.publish(*range(3))
+    await catch_up(first)
+    left = str(await stream.redis.get(BOOKMARK))
+    await backup.take()
+    kill(first)
+    await writer.publish(*range(3, 6))
+    await catch_up(earlier)
+    await stream.redis.set(BOOKMARK, left)
+
+    kill(earlier)
+    await catch_up(second)
+    repeated = recalled(metrics)
+    kill(second)
+    await backup.set_back()
+    await catch_up(make_relay(metrics=metrics))
+
+    assert (0, 6) == (repeated, recalled(metrics))
+    assert [0, 1, 2, *range(6)] == await stream.numbers()
+
+
+async def test_division_that_comes_back_repeats_nothing(
+    make_relay: MakeRelay, broker: Broker, writer: Writer
+) -> None:
+    """What was published under another number of partitions in between isn't taken for lost."""
+    metrics = Metrics()
+    for division in (4, 1, 4):
+        for number in range(20):
+            await writer.publish(number, aggregate=uuid4())
+        for each in range(4):
+            await drain(broker, each)
+        for each in range(division):
+            relay = make_relay(partition=each, partitions=division, metrics=metrics)
+            await catch_up(relay)
+            kill(relay)
+
+    assert 0 == sum(recalled(metrics, each) for each in range(4))
 
 
 async def test_stream_that_was_deleted_while_nobody_relayed(
@@ -221,7 +276,9 @@ async def test_stream_that_was_deleted_while_nobody_relayed(
 
 
 def test_bookmark_is_read_as_it_was_written() -> None:
-    """Its text holds all of it."""
-    bookmark = Bookmark(3, "0199b1a0-0000-7000-8000-000000000000", "2026-11-23T12:00:00.123456Z")
+    """The relay's text and the broker's id hold all of it."""
+    event = {"id": "0199b1a0-0000-7000-8000-000000000000", "occurred_at": "2026-11-23T12:00:00.123456Z"}
 
-    assert bookmark == Bookmark.parse(str(bookmark))
+    assert Bookmark(3, event["id"], event["occurred_at"], "7-0") == Bookmark.parse(
+        f"{bookmark_at(event, 3)} 7-0"
+    )

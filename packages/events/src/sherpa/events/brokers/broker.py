@@ -47,8 +47,9 @@ class PartitionState:
     """A stream: entries in it, bytes it takes, its oldest entry, and its groups.
 
     `last_id` is of the entry that was appended last, also where it has been trimmed since: it never falls,
-    unless data is lost. A stream that is not there has length 0. `bookmark` is the newest append's; it is
-    lost with the entries that came with it, and with the stream's loss alone it is not.
+    unless data is lost. A stream that is not there has length 0. `bookmark` is the newest that an append
+    left, with that append's last id behind a space; it is lost with the entries that came with it, and with
+    the stream's loss alone it is not.
     """
 
     length: int
@@ -89,11 +90,15 @@ class Broker(Protocol):
     ) -> str:
         """Append all entries, in their order, or none of them; return the last one's id.
 
-        In the same step the `bookmark`, if one is given, replaces the one before.
+        In the same step the `bookmark`, if one is given, replaces the one before, with that id behind it.
         Raises FencedError when the role is another's by now, or the broker has lost data: the role, or an
         entry up to `after`, which was appended last; BrokerFullError when there is no room. After
         BrokerUnavailableError they may be there or not.
         """
+        ...
+
+    async def forget_bookmark(self, partition: int) -> None:
+        """Delete the partition's bookmark, if there is one."""
         ...
 
     async def ensure_group(self, partition: int, group: str) -> bool:

@@ -77,10 +77,16 @@ class MemoryBroker:
         for fields in entries:
             stream.last += 1
             stream.entries[stream.last] = dict(fields)
-        stream.bookmark = bookmark or stream.bookmark
+        if bookmark:
+            stream.bookmark = f"{bookmark} {_id(stream.last)}"
         for event in self._waiting[partition]:
             event.set()
         return _id(stream.last)
+
+    async def forget_bookmark(self, partition: int) -> None:
+        """Delete the bookmark."""
+        if stream := self._streams.get(partition):
+            stream.bookmark = None
 
     async def ensure_group(self, partition: int, group: str) -> bool:
         """Make the group at the beginning."""

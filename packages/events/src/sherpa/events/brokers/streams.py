@@ -63,6 +63,12 @@ class StreamBroker:
         async with self._translated():
             return str(await scripting.APPEND.run(self._link, keys, token, packed, after, bookmark))
 
+    async def forget_bookmark(self, partition: int) -> None:
+        """Delete the bookmark, if it is there."""
+        bookmark = names.bookmark(partition)
+        async with self._translated():
+            await self._link.command(bookmark, "DEL", bookmark)
+
     async def ensure_group(self, partition: int, group: str) -> bool:
         """Make the group at 0, and the stream with it, unless it is there."""
         stream = names.stream(partition)

@@ -69,8 +69,8 @@ class Healing:
     async def _find_end(self, outbox: Outbox, state: PartitionState) -> datetime | None:
         """Return since when events were published that the broker has lost, as its bookmark shows."""
         bookmark = Bookmark.parse(state.bookmark)
-        if bookmark is None or state.last_id == BEGINNING:
-            return None
+        if bookmark is None or bookmark.entry_id != state.last_id:
+            return None  # the stream was ended by somebody who leaves none, as an earlier release of ours
         if bookmark.partitions != self._partitions:
             return None  # what was divided otherwise was drained before
         return await outbox.followed(bookmark.event_id, bookmark.created_at)

@@ -17,10 +17,9 @@ async def adopt(broker: Broker, partitions: int) -> list[int]:
         return []
     waiting = [number for number in await broker.partitions() if not await _is_drained(broker, number)]
     if not waiting:
-        for number in range(
-            partitions if known else 0
-        ):  # new streams are no sign of a loss: they have a term
-            await broker.take(number, ROLE)
+        for number in range(partitions if known else 0):
+            await broker.take(number, ROLE)  # a new stream is no sign of a loss: it has a term
+            await broker.forget_bookmark(number)  # others have published since what this one had before
         await broker.record_layout(partitions)
     return waiting
 

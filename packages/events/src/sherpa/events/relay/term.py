@@ -12,7 +12,7 @@ from sherpa.events.brokers.broker import Broker, Token
 from sherpa.events.errors import BrokerError, BrokerFullError, FencedError
 from sherpa.events.metrics import RelayMetrics
 from sherpa.events.relay import layout
-from sherpa.events.relay.bookmark import Bookmark
+from sherpa.events.relay.bookmark import bookmark_at
 from sherpa.events.relay.capacity import Capacity
 from sherpa.events.relay.healing import Healing
 from sherpa.events.relay.holdings import Holdings
@@ -141,7 +141,7 @@ class Term:
             self._token,
             batch.entries,
             after=self._holdings.end,
-            bookmark=str(Bookmark.at(batch.entries[-1], self._settings.partitions)),
+            bookmark=bookmark_at(batch.entries[-1], self._settings.partitions),
         )
         count = len(batch.entries)
         self._capacity.appended(count)

@@ -29,7 +29,7 @@ local id
 for _, entry in ipairs(cmsgpack.unpack(ARGV[2])) do
   id = redis.call('XADD', KEYS[1], '*', unpack(entry))
 end
-if ARGV[4] ~= '' then
-  redis.call('SET', KEYS[3], ARGV[4])
+if ARGV[4] ~= '' and id then
+  redis.call('SET', KEYS[3], ARGV[4] .. ' ' .. id)
 end
 return id or ARGV[3]
