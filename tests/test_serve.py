@@ -3,7 +3,6 @@
 import http.client
 import os
 import signal
-import socket
 import subprocess
 import sys
 import threading
@@ -14,6 +13,7 @@ from pathlib import Path
 import pytest
 
 from sherpa.config import DatabaseSettings, RedisSettings
+from sherpa.devstack import ports
 
 PATIENCE = 30.0
 
@@ -29,9 +29,7 @@ class Api:
         *arguments: str,
         **variables: str,
     ) -> None:
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port: int = probe.getsockname()[1]
+        self.port = ports.any_free()
         self.log = folder / "api.log"
         environment = {
             **os.environ,

@@ -2,7 +2,6 @@
 
 import secrets
 import shutil
-import socket
 import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -12,14 +11,8 @@ import asyncpg
 import pytest
 
 from sherpa.config import DatabaseSettings, Secret, ServiceUrl, SslMode
+from sherpa.devstack import ports
 from sherpa.devstack.embedded.postgres import SUPERUSER, PostgresServer
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
 
 
 @dataclass
@@ -28,7 +21,7 @@ class OwnServer:
 
     place: Path
     options: dict[str, str] = field(default_factory=dict)
-    port: int = field(default_factory=_free_port)
+    port: int = field(default_factory=ports.any_free)
     password: str = field(default_factory=lambda: secrets.token_hex(8))
 
     @property
@@ -76,7 +69,7 @@ def own_server(_place: Path) -> Iterator[OwnServer]:
 @pytest.fixture
 def free_port() -> Callable[[], int]:
     """Return a function that finds a port on which nobody listens."""
-    return _free_port
+    return ports.any_free
 
 
 class Ids:

@@ -5,7 +5,10 @@ import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 
+import pytest
+
 from sherpa.devstack import ports
+from sherpa.devstack.errors import StackError
 
 
 @contextmanager
@@ -54,6 +57,29 @@ def test_highest_port_has_a_successor() -> None:
     """Where there is no port above, any free one serves."""
     with listener(65535):
         assert ports.is_free(ports.next_free(65535))
+
+
+def test_free_port_is_none_of_outgoing_connections() -> None:
+    """What any_free() finds the system gives to nobody who only connects; and it is another one each time."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        clients = [socket.create_connection(server.getsockname()) for _ in range(50)]
+        outgoing = {client.getsockname()[1] for client in clients}
+        for client in clients:
+            client.close()
+    if min(outgoing) in ports.QUIET:
+        pytest.skip("this system is set to give any port to connections")
+    found = {ports.any_free() for _ in range(10)}
+
+    assert len(found) > 1
+    assert max(found) < min(outgoing)
+
+
+def test_no_free_port_is_an_error() -> None:
+    """Where all are to be avoided, that is said, with what to do."""
+    with pytest.raises(StackError, match="No port from 20000 to 32767") as raised:
+        ports.any_free(avoid=range(65_536))
+
+    assert raised.value.remedy
 
 
 def test_holder_is_named(port: int) -> None:

@@ -20,6 +20,7 @@ import pytest
 
 from sherpa.config import DatabaseSettings, RedisSettings, ServiceUrl
 from sherpa.db.migrations.runner import migrate
+from sherpa.devstack import ports
 from sherpa.devstack.embedded.postgres import SUPERUSER, PostgresServer
 from sherpa.devstack.embedded.valkey import ValkeyServer
 from sherpa.devstack.harness.session import OwnFolder
@@ -160,19 +161,11 @@ class Served:
             self.process.wait()
 
 
-def find_free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def environment_for(**variables: str) -> dict[str, str]:
     """Return the environment of a served process: quick to stop, logging JSON, on a free port."""
     return {
         "HOST": "127.0.0.1",
-        "PORT": str(find_free_port()),
+        "PORT": str(ports.any_free()),
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "info",
         "SHUTDOWN_DRAIN_SECONDS": "0",
@@ -260,13 +253,13 @@ def servers(own_folder: OwnFolder) -> Iterator[Servers]:
     with own_folder() as place:
         postgres = PostgresServer(
             place / "postgres",
-            find_free_port(),
+            ports.any_free(),
             password,
             place.name,
             {"max_connections": "30"},
             durable=False,
         )
-        valkey = ValkeyServer(place / "valkey", find_free_port(), password, durable=False)
+        valkey = ValkeyServer(place / "valkey", ports.any_free(), password, durable=False)
         try:
             postgres.start()
             valkey.start()

@@ -5,7 +5,6 @@ import json
 import os
 import secrets
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -19,6 +18,7 @@ import pytest
 
 from sherpa.config import DatabaseSettings, RedisSettings, ServiceUrl
 from sherpa.db.migrations.runner import migrate
+from sherpa.devstack import ports
 from sherpa.devstack.embedded.postgres import SUPERUSER, PostgresServer
 from sherpa.devstack.embedded.valkey import ValkeyServer
 from sherpa.devstack.harness.session import OwnFolder
@@ -121,19 +121,11 @@ class WorkerProcess:
             self.process.wait()
 
 
-def find_free_port() -> int:
-    """Return a port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
 def environment_for(**variables: str) -> dict[str, str]:
     """Return the environment of a worker: logging JSON, on a free port, without servers."""
     return {
         "WORKER_HOST": "127.0.0.1",
-        "WORKER_PORT": str(find_free_port()),
+        "WORKER_PORT": str(ports.any_free()),
         "LOG_FORMAT": "json",
         "LOG_LEVEL": "info",
         "DATABASE_URL": "postgresql://nobody:hunter2@127.0.0.1:1/none",
@@ -187,13 +179,13 @@ def servers(own_folder: OwnFolder) -> Iterator[Servers]:
     with own_folder() as place:
         postgres = PostgresServer(
             place / "postgres",
-            find_free_port(),
+            ports.any_free(),
             password,
             place.name,
             {"max_connections": "50"},
             durable=False,
         )
-        valkey = ValkeyServer(place / "valkey", find_free_port(), password, durable=False)
+        valkey = ValkeyServer(place / "valkey", ports.any_free(), password, durable=False)
         try:
             postgres.start()
             valkey.start()

@@ -1,12 +1,18 @@
 """TCP ports on 127.0.0.1: whether one is free, which one is next, and who holds it."""
 
+import secrets
 import socket
 from collections.abc import Container
 
 import psutil
 
+from sherpa.devstack.errors import StackError
+
 LOOPBACK = "127.0.0.1"
 SEARCHED = 200
+# Below those that systems give to outgoing connections, which come and go: Linux from 32768, others 49152.
+QUIET = range(20_000, 32_768)
+TRIES = 1_000
 
 
 def is_free(port: int) -> bool:
@@ -29,13 +35,19 @@ def next_free(wanted: int, *, avoid: Container[int] = ()) -> int:
 
 
 def any_free(*, avoid: Container[int] = ()) -> int:
-    """A port that the system says is free."""
-    while True:
-        with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
-            probe.bind((LOOPBACK, 0))
-            port: int = probe.getsockname()[1]
-        if port not in avoid:
+    """A free port that nobody else is likely to take before it is used: raises StackError if there is none.
+
+    The system's own choice (port 0) would be an outgoing connection's a moment later. Chosen by chance, and
+    not by a seed that processes may share, it is not another one's choice either.
+    """
+    for _ in range(TRIES):
+        port = secrets.choice(QUIET)
+        if port not in avoid and is_free(port):
             return port
+    raise StackError(
+        f"No port from {QUIET.start} to {QUIET.stop - 1} of {LOOPBACK} seems to be free.",
+        remedy="See who has them: ss -ltn",
+    )
 
 
 def holder(port: int) -> str:
