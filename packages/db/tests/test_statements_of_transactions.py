@@ -1,10 +1,13 @@
 """A transaction is ended by its block: by SQL it can't be, and where it was all the same, that is said."""
 # ruff: noqa: PT012 - what is tested are blocks, and errors that leave them
 
+import tracemalloc
+
 import pytest
 
 from sherpa.db.engine import Database
 from sherpa.db.errors import TransactionEndedError, TransactionMisuseError
+from sherpa.db.statements import ends_transaction, leaves_session_alone
 
 ENDS = [
     "COMMIT",
@@ -20,6 +23,7 @@ ENDS = [
     "-- well\n/* well */ COMMIT",
     "SELECT 1;COMMIT",
     "SELECT 'it''s; fine' ; -- so\n ROLLBACK; BEGIN",
+    r"SELECT E'\'', 'x\'; COMMIT",
 ]
 GOES_ON = [
     "SAVEPOINT a; ROLLBACK TO a; ROLLBACK TO SAVEPOINT a; ROLLBACK WORK TO a; RELEASE a",
@@ -27,6 +31,7 @@ GOES_ON = [
     "DO $$ BEGIN PERFORM 1; END $$; SELECT CASE WHEN true THEN 1 END",
     "CREATE FUNCTION pg_temp.one() RETURNS int BEGIN ATOMIC SELECT 1; END",
     "PREPARE a AS SELECT 1; DEALLOCATE a",
+    r"SELECT E'it\'s; COMMIT', e'''; COMMIT \\', DATE'2026-11-23'",
 ]
 
 
@@ -53,6 +58,18 @@ async def test_sql_that_only_looks_like_it_is_sent(database: Database, statement
         await transaction.connection.execute(statement)
 
         assert before == await transaction.connection.fetchval("SELECT pg_current_xact_id()::text")
+
+
+def test_long_statements_are_not_kept() -> None:
+    """Texts with their values in them, of which none comes twice, take no memory once they were judged."""
+    tracemalloc.start()
+    for number in range(20):
+        text = f"INSERT INTO a VALUES ('{number}{'-' * 100_000} end')"
+        assert (False, True) == (ends_transaction(text), leaves_session_alone(text))
+    kept, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+
+    assert kept < 1_000_000
 
 
 async def test_sessions_own_transactions_are_sql(database: Database) -> None:

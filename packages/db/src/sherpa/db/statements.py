@@ -1,7 +1,8 @@
 """Which statements can change the session beyond the end of their transaction, and which are that end."""
 
 import re
-from functools import lru_cache
+from collections.abc import Callable
+from functools import lru_cache, wraps
 from typing import Final
 
 # Only what surely leaves nothing behind is let through: whatever is not recognised counts as a change.
@@ -16,10 +17,11 @@ _SEPARATOR: Final = re.compile(r";\s*\S")
 
 # What is not closed reaches to the end.
 _QUOTED: Final = re.compile(
-    r"""\$(\w*)\$.*?(?:\$\1\$|\Z)|'(?:[^']|'')*+(?:'|\Z)|"[^"]*(?:"|\Z)|--[^\n]*|/\*.*?(?:\*/|\Z)""",
+    r"""\$(\w*)\$.*?(?:\$\1\$|\Z)|\b[Ee]'(?:[^'\\]|\\.|'')*+(?:'|\Z)|'(?:[^']|'')*+(?:'|\Z)"""
+    r"""|"[^"]*(?:"|\Z)|--[^\n]*|/\*.*?(?:\*/|\Z)""",
     re.DOTALL,
 )
-_OF_TRANSACTIONS: Final = re.compile(r"\b(?:COMMIT|END|ABORT|PREPARE|ROLLBACK)\b", re.IGNORECASE)
+_OF_TRANSACTIONS: Final = ("COMMIT", "END", "ABORT", "PREPARE", "ROLLBACK")
 # Not END after a semicolon: there it may be the end of a function's body.
 _END: Final = re.compile(
     r"^[\s;]*END\b"
@@ -28,7 +30,22 @@ _END: Final = re.compile(
 )
 
 
-@lru_cache(maxsize=2048)
+# What asyncpg keeps prepared. Longer texts hold their values, and are seldom seen again.
+_LONGEST_KEPT: Final = 15 * 1024
+
+
+def _remembered(judge: Callable[[str], bool]) -> Callable[[str], bool]:
+    """Remember the answers for the texts seen last, but for long ones: thousands of these take gigabytes."""
+    remembering = lru_cache(maxsize=2048)(judge)
+
+    @wraps(judge)
+    def answer(statement: str) -> bool:
+        return remembering(statement) if len(statement) <= _LONGEST_KEPT else judge(statement)
+
+    return answer
+
+
+@_remembered
 def leaves_session_alone(statement: str) -> bool:
     """Tell whether settings, session locks, LISTEN and open cursors are surely as they were before.
 
@@ -42,12 +59,13 @@ def leaves_session_alone(statement: str) -> bool:
     )
 
 
-@lru_cache(maxsize=2048)
+@_remembered
 def ends_transaction(statement: str) -> bool:
     """Tell whether one of the statements in the text ends the transaction that it runs in.
 
-    It reads no SQL to the letter: behind an escaped quote, or as END behind another statement, it finds none.
+    As END behind another statement it finds none.
     """
-    if _OF_TRANSACTIONS.search(statement) is None:
+    upper = statement.upper()
+    if not any(word in upper for word in _OF_TRANSACTIONS):  # in a long text far faster than a pattern
         return False
     return _END.search(_QUOTED.sub(" ", statement)) is not None
