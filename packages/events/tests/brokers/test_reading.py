@@ -84,7 +84,7 @@ async def test_ids_rise(broker: Broker) -> None:
 
 
 async def test_a_lost_group_is_an_error(broker: Broker, lose_everything: Lose) -> None:
-    """Who reads, claims or reaps for a group that is no more is told so; acknowledging it does no harm."""
+    """Who reads, claims, reaps or asks for a group that is no more is told; acknowledging does no harm."""
     await broker.ensure_group(0, "h")
     await lose_everything()
     token = await broker.take(0, "h")
@@ -94,6 +94,7 @@ async def test_a_lost_group_is_an_error(broker: Broker, lose_everything: Lose) -
         broker.read(0, "h", "c", token, count=1),
         broker.claim(0, "h", "c", token, count=1),
         broker.reap(0, "h", keep="c"),
+        broker.consumers(0, "h"),
     ):
         with pytest.raises(NoGroupError):
             await attempt
@@ -239,6 +240,22 @@ async def test_reaps_the_names_of_the_dead(broker: Broker) -> None:
     state = await broker.state(0)
 
     assert (1, 2, 1) == (reaped, state.groups[0].consumers, state.groups[0].pending)
+
+
+async def test_tells_who_reads(broker: Broker) -> None:
+    """Each consumer with how long ago it last asked, whatever it has in hand."""
+    await append(broker, "1", "2", "3")
+    await broker.ensure_group(0, "h")
+    token = await broker.take(0, "h")
+    before = await broker.consumers(0, "h")
+    for consumer in ("again", "once", "again"):
+        await broker.read(0, "h", consumer, token, count=1)
+        await asyncio.sleep(0.01)
+
+    again, once = sorted(await broker.consumers(0, "h"), key=lambda consumer: consumer.name)
+
+    assert ([], "again", "once") == (list(before), again.name, once.name)
+    assert 0 < again.idle_seconds < once.idle_seconds
 
 
 async def test_drops_a_group(broker: Broker) -> None:

@@ -43,6 +43,17 @@ class GroupState:
 
 
 @dataclass(frozen=True, slots=True)
+class Consumer:
+    """A member of a group. `idle_seconds`: since it last asked for entries.
+
+    A server before 7.2 notes only those times at which it had some to give, and who was given any.
+    """
+
+    name: str
+    idle_seconds: float
+
+
+@dataclass(frozen=True, slots=True)
 class PartitionState:
     """A stream: entries in it, bytes it takes, its oldest entry, and its groups.
 
@@ -133,6 +144,10 @@ class Broker(Protocol):
 
     async def reap(self, partition: int, group: str, *, keep: str) -> int:
         """Delete the group's consumers that have nothing pending, but for `keep`; return how many."""
+        ...
+
+    async def consumers(self, partition: int, group: str) -> Sequence[Consumer]:
+        """Return who has read or claimed for the group and was not reaped. Raises NoGroupError."""
         ...
 
     async def peek(self, partition: int, *, after: str | None, count: int) -> Sequence[Entry]:

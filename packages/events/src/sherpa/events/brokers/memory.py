@@ -2,21 +2,30 @@
 
 import asyncio
 import secrets
+import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sherpa.events.brokers.broker import BEGINNING, Entry, Fields, GroupState, PartitionState, Token
+from sherpa.events.brokers.broker import (
+    BEGINNING,
+    Consumer,
+    Entry,
+    Fields,
+    GroupState,
+    PartitionState,
+    Token,
+)
 from sherpa.events.errors import BrokerFullError, FencedError, NoGroupError
 
 
 @dataclass(slots=True)
 class _Group:
-    """Serials are the places of entries in all that was ever appended."""
+    """Serials are the places of entries in all that was ever appended; consumers have their latest time."""
 
     delivered: int = 0
     pending: dict[int, str] = field(default_factory=dict)
-    consumers: set[str] = field(default_factory=set)
+    consumers: dict[str, float] = field(default_factory=dict)
 
     @property
     def needed(self) -> int:
@@ -101,7 +110,7 @@ class MemoryBroker:
         """Read what is new to the group."""
         self._require(partition, group, token)
         stream, reader = self._group(partition, group)
-        reader.consumers.add(consumer)
+        reader.consumers[consumer] = time.monotonic()
         serials = [serial for serial in stream.entries if serial > reader.delivered][:count]
         reader.pending.update(dict.fromkeys(serials, consumer))
         reader.delivered = max(serials, default=reader.delivered)
@@ -128,7 +137,7 @@ class MemoryBroker:
         """Claim what is pending; what was deleted is forgotten with that."""
         self._require(partition, group, token)
         stream, reader = self._group(partition, group)
-        reader.consumers.add(consumer)
+        reader.consumers[consumer] = time.monotonic()
         serials = sorted(serial for serial in reader.pending if serial > _serial(after))[:count]
         claimed = [_entry(stream, serial) for serial in serials]
         for serial, entry in zip(serials, claimed, strict=True):
@@ -148,9 +157,15 @@ class MemoryBroker:
     async def reap(self, partition: int, group: str, *, keep: str) -> int:
         """Delete the group's idle consumers."""
         _, reader = self._group(partition, group)
-        idle = reader.consumers - set(reader.pending.values()) - {keep}
-        reader.consumers -= idle
+        idle = reader.consumers.keys() - set(reader.pending.values()) - {keep}
+        for consumer in idle:
+            del reader.consumers[consumer]
         return len(idle)
+
+    async def consumers(self, partition: int, group: str) -> Sequence[Consumer]:
+        """Return the group's consumers."""
+        _, reader = self._group(partition, group)
+        return [Consumer(name, time.monotonic() - at) for name, at in sorted(reader.consumers.items())]
 
     async def peek(self, partition: int, *, after: str | None, count: int) -> Sequence[Entry]:
         """Read without a group."""

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from sherpa.events.brokers.broker import Entry, GroupState, PartitionState
+from sherpa.events.brokers.broker import Consumer, Entry, GroupState, PartitionState
 from sherpa.events.brokers.link import Reply
 
 
@@ -10,6 +10,12 @@ def entry(reply: Reply) -> Entry:
     """Read an entry: its id, and the list of its fields."""
     entry_id, fields = reply
     return Entry(entry_id, pairs(fields))
+
+
+def consumer(reply: Reply) -> Consumer:
+    """Read a consumer: its facts, and among them how many ms it has been idle."""
+    facts = pairs(reply)
+    return Consumer(facts["name"], facts["idle"] / 1000)
 
 
 def pairs(reply: Reply) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from redis.exceptions import ResponseError
 from sherpa.events.brokers import durability, names, replies, scripting
 from sherpa.events.brokers.broker import (
     BEGINNING,
+    Consumer,
     Entry,
     Fields,
     PartitionState,
@@ -25,6 +26,7 @@ from sherpa.events.brokers.broker import (
 from sherpa.events.brokers.link import Link
 from sherpa.events.brokers.translation import ERRORS, means_another_server, translate
 from sherpa.events.brokers.watching import Watch
+from sherpa.events.errors import NoGroupError
 
 _encode = msgspec.msgpack.Encoder().encode
 
@@ -127,6 +129,15 @@ class StreamBroker:
         """Delete the group's idle consumers. Raises NoGroupError."""
         async with self._translated():
             return int(await scripting.REAP.run(self._link, (names.stream(partition),), group, keep))
+
+    async def consumers(self, partition: int, group: str) -> Sequence[Consumer]:
+        """Return the group's consumers."""
+        stream = names.stream(partition)
+        async with self._translated():
+            if not await self._link.command(stream, "EXISTS", stream):
+                raise NoGroupError
+            found = await self._link.command(stream, "XINFO", "CONSUMERS", stream, group)
+        return [replies.consumer(each) for each in found]
 
     async def peek(self, partition: int, *, after: str | None, count: int) -> Sequence[Entry]:
         """Read without a group."""

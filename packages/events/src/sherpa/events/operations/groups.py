@@ -14,6 +14,8 @@ from sherpa.events.operations.presence import owners
 _COUNT_FAILED: Final = "SELECT count(*) FROM failed_events WHERE handler_name = $1"
 # Nobody would ever run those that wait or are to be tried again: `dead-letters` decides on dead ones alone.
 _FORGET_FAILED: Final = "DELETE FROM failed_events WHERE handler_name = $1"
+# Who asked for entries within this is at work: ours ask each second, others should within some.
+_ACTIVE_SECONDS: Final = 60.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +49,7 @@ class Remains:
 
 
 async def find_remains(connection: asyncpg.Connection, broker: Broker, name: str) -> Remains:
-    """Return what is left of it. Raises EventsError where nothing is, or a worker runs the handler."""
+    """Return what is left of it. Raises EventsError where nothing is, or somebody still works for it."""
     groups = [each for each in await list_groups(broker) if each.name == name]
     failed: int = await connection.fetchval(_COUNT_FAILED, name)
     if not groups and not failed:
@@ -58,7 +60,19 @@ async def find_remains(connection: asyncpg.Connection, broker: Broker, name: str
             f"{name} is run in partition {partition} by {owner}: deploy without the"
             " handler first, then forget it."
         )
+    for group in groups:
+        await _require_idle(broker, group)
     return Remains(groups, failed)
+
+
+async def _require_idle(broker: Broker, group: Membership) -> None:
+    """Refuse while someone reads for it of whom our locks don't tell: on another database, or not ours."""
+    for consumer in await broker.consumers(group.partition, group.name):
+        if consumer.idle_seconds < _ACTIVE_SECONDS:
+            raise EventsError(
+                f"{group.name} was read for in partition {group.partition} {consumer.idle_seconds:.0f} s ago"
+                f" by {consumer.name}: stop whoever that is, and forget it {_ACTIVE_SECONDS:.0f} s later."
+            )
 
 
 async def forget(connection: asyncpg.Connection, broker: Broker, name: str) -> Remains:
