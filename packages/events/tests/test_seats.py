@@ -93,13 +93,33 @@ async def test_a_role_that_is_offered_no_more_goes_to_others(database_settings: 
         at_work(database_settings, "relay", "a", partitions=2) as able,
     ):
         unable.play(["a"])
-        some = [await unable.look(), await able.look()]
+        some = [await _settled(unable, 2), await _settled(able, 2)]
         unable.play([])
-        none = [await unable.look(), await able.look()]
+        none = [await unable.look(), await _settled(able, 4)]
 
     assert {Seat("a", 0), Seat("a", 1)} == some[0]
     assert {Seat("relay", 0), Seat("relay", 1)} == some[1]
     assert [0, 4] == [len(seats) for seats in none]
+
+
+@pytest.mark.parametrize("roles", [{"a", "relay"}, {"a"}, {"relay", "b"}])
+async def test_offering_other_roles_keeps_the_session(
+    database_settings: DatabaseSettings, connection: asyncpg.Connection, roles: set[str]
+) -> None:
+    """Whatever a worker offers, it is the same one all the while: no seats move but those of these roles."""
+    sessions = (
+        "SELECT pid FROM pg_stat_activity"
+        " WHERE application_name = 'sherpa-worker' AND datname = current_database()"
+    )
+    async with at_work(database_settings, "relay", "a") as worker:
+        before = await connection.fetch(sessions)
+        worker.play(roles)
+        seats = await worker.look()
+
+        after = await connection.fetch(sessions)
+
+    assert (1, before) == (len(before), after)
+    assert roles == {seat.role for seat in seats}
 
 
 async def test_one_worker_takes_everything(database_settings: DatabaseSettings) -> None:

@@ -5,9 +5,9 @@ import pytest
 from redis.asyncio import Redis
 
 from packages.events.tests.relay.conftest import MakeRelay, Stream, Writer, catch_up, marked
-from sherpa.events.brokers.broker import Broker
+from sherpa.events.brokers.broker import Broker, PartitionState
 from sherpa.events.brokers.memory import MemoryBroker
-from sherpa.events.errors import FencedError
+from sherpa.events.errors import BrokerUnavailableError, FencedError
 from sherpa.events.metrics import Metrics
 from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.relay import Relay
@@ -253,6 +253,29 @@ async def test_relay_that_knows_nothing_warns(
 
     assert [1, 2] == await stream.numbers()
     assert 1 == capsys.readouterr().out.count("inv events replay --since")
+
+
+async def test_loss_is_seen_though_the_first_look_fails(
+    make_relay: MakeRelay, broker: Broker, writer: Writer, stream: Stream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A broker that comes back empty, and goes at once, is looked at when it is there, and as a new one."""
+    await writer.publish(*range(10))
+    first = make_relay()
+    await catch_up(first)
+    await first.close()
+    await stream.redis.flushdb()
+    relay = make_relay()
+
+    async def fail(_partition: int) -> PartitionState:
+        raise BrokerUnavailableError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(broker, "state", fail)
+        outcomes = [await relay.step(), await relay.step()]
+    await catch_up(relay)
+
+    assert Outcome.BROKER_AWAY is outcomes[-1]
+    assert list(range(10)) == await stream.numbers()
 
 
 async def test_new_broker_is_no_loss(
