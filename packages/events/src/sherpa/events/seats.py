@@ -26,7 +26,8 @@ ANSWER_SECONDS = 3.0
 # The first half of a lock's two numbers; the second is the role's. "sher" as a number.
 _ROLES_CLASS = 0x73686572
 
-_ANNOUNCE = "SELECT pg_advisory_lock_shared($1, unnest($2::integer[]))"
+_OFFER = "SELECT pg_advisory_lock_shared($1, unnest($2::integer[]))"
+_WITHDRAW = "SELECT pg_advisory_unlock_shared($1, unnest($2::integer[]))"
 _LOOK = """
 SELECT objid::bigint AS role, array_agg(pid) AS workers
 FROM pg_locks
@@ -59,6 +60,7 @@ class Roster:
         self._partitions = partitions
         self._roles = self._numbered(roles)
         self._session: asyncpg.Connection | None = None
+        self._announced: frozenset[int] = frozenset()
         self.workers = 0
 
     async def look(self) -> frozenset[Seat]:
@@ -68,7 +70,9 @@ class Roster:
         and whoever sits should stay. The next call announces us anew.
         """
         try:
-            session = self._session or await self._announce()
+            session = self._session or await self._open()
+            if self._announced != self._roles.keys():
+                await self._announce(session)
             rows = await session.fetch(_LOOK, _ROLES_CLASS, timeout=ANSWER_SECONDS)
             candidates = {row["role"]: frozenset[int](row["workers"]) for row in rows}
             workers = frozenset[int]().union(*candidates.values())
@@ -87,10 +91,7 @@ class Roster:
 
     def play(self, roles: Collection[str]) -> None:
         """Offer these roles from the next look on, in place of those before."""
-        offered = self._numbered(roles)
-        if offered != self._roles:
-            self.leave()
-            self._roles = offered
+        self._roles = self._numbered(roles)
 
     def _numbered(self, roles: Collection[str]) -> Mapping[int, str]:
         # Who divides otherwise would share out otherwise, and a seat could be nobody's: they don't share.
@@ -107,13 +108,20 @@ class Roster:
         if self._session is not None:
             self._session.terminate()
             self._session = None
+            self._announced = frozenset()
 
-    async def _announce(self) -> asyncpg.Connection:
+    async def _open(self) -> asyncpg.Connection:
         session: asyncpg.Connection = await asyncpg.connect(**self._options)
         self._session = session
-        numbers = [_signed(number) for number in self._roles]
-        await session.fetch(_ANNOUNCE, _ROLES_CLASS, numbers, timeout=ANSWER_SECONDS)
         return session
+
+    async def _announce(self, session: asyncpg.Connection) -> None:
+        # On the session that is there: the seats are shared out by its number, and would all move with it.
+        offered = frozenset(self._roles)
+        for statement, roles in (_OFFER, offered - self._announced), (_WITHDRAW, self._announced - offered):
+            numbers = [_signed(number) for number in roles]
+            await session.fetch(statement, _ROLES_CLASS, numbers, timeout=ANSWER_SECONDS)
+        self._announced = offered
 
 
 def share_out(candidates: Mapping[int, Collection[int]], partitions: int) -> Mapping[Place, int]:
