@@ -25,7 +25,7 @@ from sherpa.devstack.embedded.postgres import SUPERUSER, PostgresServer
 from sherpa.devstack.embedded.valkey import ValkeyServer
 from sherpa.devstack.harness.session import OwnFolder
 
-PATIENCE = 30.0
+PATIENCE = 90.0  # bounds waiting alone, on a busy machine too: who waits so long in vain has failed
 PROGRAM = (sys.executable, str(Path(__file__).with_name("served.py")))
 PRODUCT = (sys.executable, "-m", "sherpa.api")
 
