@@ -167,6 +167,21 @@ async def test_taking_over_repeats_nothing_that_is_marked(
     assert [*range(12), *range(12 - unmarked, 12)] == await stream.numbers()
 
 
+async def test_what_other_partitions_published_is_not_missed(make_relay: MakeRelay, writer: Writer) -> None:
+    """Only what follows in the relay's own partition can be missing, however much others have published."""
+    metrics = Metrics()
+    for number in range(20):
+        await writer.publish(number, aggregate=uuid4())
+    relays = [make_relay(partition=each, partitions=2) for each in (0, 1)]
+    for relay in relays:
+        await catch_up(relay)
+
+    kill(relays[0])
+    await catch_up(make_relay(partitions=2, metrics=metrics))
+
+    assert 0 == recalled(metrics)
+
+
 async def test_bookmark_at_an_event_that_is_no_more(
     make_relay: MakeRelay, writer: Writer, stream: Stream, connection: asyncpg.Connection, backup: Backup
 ) -> None:
