@@ -140,6 +140,11 @@ class Stage:
         groups = (await self.broker.state(0)).groups
         return next(group.pending for group in groups if group.name == handler)
 
+    async def discard(self, event_id: str, handler: str = "counter") -> None:
+        """Discard a failed event, as an operator does."""
+        await self.connection.execute("DELETE FROM failed_events WHERE event_id = $1", event_id)
+        await self.connection.execute("INSERT INTO processed_events VALUES ($1, $2)", event_id, handler)
+
     async def be_due(self) -> None:
         """Let time pass: what is to be tried again is due."""
         await self.connection.execute(

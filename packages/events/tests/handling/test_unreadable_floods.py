@@ -135,6 +135,21 @@ async def test_flood_is_one_transaction_and_one_line(
     assert "truncated" in line
 
 
+async def test_unreadable_entry_that_was_discarded_is_done_with(stage: Stage) -> None:
+    """Published again, as by a replay, it is no dead letter once more, and nothing waits for it."""
+    aggregate = uuid4()
+    bad = unreadable(1, aggregate)
+    await stage.append(bad)
+    consumer = stage.consumer()
+    await stage.drain(consumer)
+    await stage.discard(bad["id"])
+    await stage.append(bad, entry(2, aggregate_id=aggregate))
+
+    await stage.drain(consumer)
+
+    assert ([2], [], 0) == (await stage.effects(), await stage.failed("status"), await stage.pending())
+
+
 async def test_only_new_dead_letters_are_told(stage: Stage, capsys: pytest.CaptureFixture[str]) -> None:
     """An unreadable entry that is a dead letter already is acknowledged, and neither counted nor logged."""
     bad = unreadable(1, uuid4())

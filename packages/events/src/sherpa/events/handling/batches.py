@@ -46,22 +46,13 @@ class Batches:
         finished += plan.known
         done = len(finished)
         await self._run_now(plan.now, finished)
-        if len(finished) - done == len(
-            plan.now
-        ):  # else the rest waits for what has not run: it stays pending
+        have_all_run = len(finished) - done == len(plan.now)
+        if have_all_run:  # else the rest waits for them: it stays pending
             await self._write_down(plan.later, finished)
 
     async def park(self, entries: Sequence[Entry], finished: list[str]) -> None:
         """Keep entries under which a process may have died, to be run one by one; else as `run`."""
-        desk = self._desk
-        works = self.read(entries, finished)
-        async with desk.session() as connection:
-            known = await desk.failures.processed(connection, [work.parked.event_id for work in works])
-            fresh = [work.parked for work in works if work.parked.event_id not in known]
-            if fresh:
-                await desk.keep(connection, fresh, deaths=1)
-        desk.metrics.duplicates.inc(len(works) - len(fresh))
-        finished += [work.entry_id for work in works]
+        await self._write_down(self.read(entries, finished), finished, deaths=1)
 
     def read(self, entries: Sequence[Entry], finished: list[str]) -> list[Work | Unreadable]:
         """Return the work in the entries; those without any go to `finished`."""
@@ -162,8 +153,10 @@ class Batches:
             return False
         return True
 
-    async def _write_down(self, works: Sequence[Work | Unreadable], finished: list[str]) -> None:
+    async def _write_down(
+        self, works: Sequence[Work | Unreadable], finished: list[str], *, deaths: int = 0
+    ) -> None:
         if works:
             async with self._desk.session() as connection:
-                await self._desk.keep(connection, [work.parked for work in works])
+                await self._desk.keep(connection, [work.parked for work in works], deaths=deaths)
             finished += [work.entry_id for work in works]

@@ -65,16 +65,18 @@ class Desk:
         self, connection: PoolConnectionProxy, events: Sequence[Parked], *, deaths: int = 0
     ) -> None:
         """Record events, all at once, without running them: to be run in their turn, or dead by a flaw."""
-        dead = await self.failures.park(connection, events, deaths=deaths)
+        kept = await self.failures.park(connection, events, deaths=deaths)
+        self.metrics.duplicates.inc(len(events) - len(kept))
+        dead = list(kept.values()).count("dead")
         if not dead:
             return
-        self.metrics.dead_letters.inc(len(dead))
-        first = next(event for event in events if event.flaw and event.event_id in dead)
+        self.metrics.dead_letters.inc(dead)
+        first = next(event for event in events if event.flaw and event.event_id in kept)
         # Not a traceback for each, which would be most of the work where a flood of them comes.
         log.error(
             "events given up that can't be read: see `events dead-letters`",
             handler=self.handler.name,
-            events=len(dead),
+            events=dead,
             first_event_id=str(first.event_id),
             first_event_type=first.event_type,
             reason=str(first.flaw),

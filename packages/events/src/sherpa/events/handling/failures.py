@@ -73,11 +73,6 @@ class Failures:
         rows = await connection.fetch(self._look, self._handler, list(aggregates), list(events))
         return set(rows[0]["blocked"]), set(rows[0]["failed"])
 
-    async def processed(self, connection: PoolConnectionProxy, events: Iterable[UUID]) -> set[UUID]:
-        """Return which of the events the handler has done."""
-        rows = await connection.fetch(statements.PROCESSED, self._handler, list(events))
-        return {row["event_id"] for row in rows}
-
     async def fail(
         self,
         connection: PoolConnectionProxy,
@@ -109,16 +104,17 @@ class Failures:
 
     async def park(
         self, connection: PoolConnectionProxy, events: Sequence[Parked], *, deaths: int = 0
-    ) -> set[UUID]:
+    ) -> dict[UUID, str]:
         """Keep the events, in this order: to run now, or after the earlier ones of their aggregate.
 
-        Those with a flaw are dead at once: return which, but for those that were here before.
+        Those with a flaw are dead at once. Return the status of each, but for those that were here before,
+        and those that the handler has done or an operator has discarded.
         """
         self.is_changed = True
-        dead: set[UUID] = set()
+        kept: dict[UUID, str] = {}
         for part in batched(events, _MOST_PARKED):
-            dead |= await self._park_part(connection, part, deaths)
-        return dead
+            kept |= await self._park_part(connection, part, deaths)
+        return kept
 
     async def due(self, connection: PoolConnectionProxy) -> list[Failure]:
         """Return the events whose next attempt is due, the longest due first; of many the first."""
@@ -158,7 +154,7 @@ class Failures:
 
     async def _park_part(
         self, connection: PoolConnectionProxy, events: Sequence[Parked], deaths: int
-    ) -> set[UUID]:
+    ) -> dict[UUID, str]:
         # Of a flood most have the same flaw, and one traceback does for all of these.
         flaws = {str(event.flaw): event.flaw for event in events if event.flaw}
         texts = {name: (told(flaw), traced(flaw)) for name, flaw in flaws.items()}
@@ -174,7 +170,7 @@ class Failures:
             [traceback for _, traceback in shown],
             deaths,
         )
-        return {row["event_id"] for row in rows if row["status"] == "dead"}
+        return {row["event_id"]: row["status"] for row in rows}
 
 
 def _failure(row: asyncpg.Record) -> Failure:

@@ -22,9 +22,6 @@ SELECT
     ) AS blocked,
     ARRAY(SELECT event_id FROM failed_events WHERE handler_name = $1 AND event_id = ANY($3::uuid[])) AS failed
 """
-PROCESSED: Final = (
-    "SELECT event_id FROM processed_events WHERE handler_name = $1 AND event_id = ANY($2::uuid[])"
-)
 FAIL: Final = """
 INSERT INTO failed_events AS failed (
     event_id, handler_name, aggregate_id, event_type, entry, status, attempts, error, traceback,
@@ -39,8 +36,8 @@ ON CONFLICT (event_id, handler_name) DO UPDATE SET
     first_failed_at = coalesce(failed.first_failed_at, excluded.first_failed_at),
     last_failed_at = excluded.last_failed_at, deaths = failed.deaths - $10
 """
-# What has an error is dead. Of the rest, those may run at once that have none to wait for before them, be it
-# here or in failed_events.
+# What is done, or was discarded, is left out. What has an error is dead. Of the rest, those may run at once
+# that have none to wait for before them, be it here or in failed_events.
 PARK: Final = """
 INSERT INTO failed_events (
     event_id, handler_name, aggregate_id, event_type, entry, status, attempts, deaths, error, traceback,
@@ -68,6 +65,10 @@ FROM (
             WITH ORDINALITY AS entries (
                 event_id, aggregate_id, event_type, entry, error, traceback, place
             )
+        WHERE NOT EXISTS (
+            SELECT FROM processed_events AS done
+            WHERE done.event_id = entries.event_id AND done.handler_name = $1
+        )
     ) AS parked
     WINDOW before AS (
         PARTITION BY aggregate_id ORDER BY place ROWS BETWEEN UNBOUNDED PRECEDING AND 1 PRECEDING
