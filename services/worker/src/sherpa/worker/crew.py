@@ -26,7 +26,7 @@ class Post(Protocol):
 
 
 @dataclass(frozen=True, slots=True)
-class _Duty:
+class _Sitting:
     task: asyncio.Task[None]
     stop: asyncio.Event
 
@@ -36,7 +36,7 @@ class Crew:
 
     def __init__(self, roster: Roster, appoint: Callable[[Seat], Post], *, partitions: int) -> None:
         self._roster, self._appoint, self._partitions = roster, appoint, partitions
-        self._duties: dict[Seat, _Duty] = {}
+        self._sittings: dict[Seat, _Sitting] = {}
         self._resting: dict[Seat, float] = {}
         self.leftovers: frozenset[int] = frozenset()
         """Streams of an earlier division into more partitions: handled to their end, not written to."""
@@ -44,7 +44,7 @@ class Crew:
     @property
     def seats(self) -> frozenset[Seat]:
         """The seats that somebody here works at, or waits for."""
-        return frozenset(self._duties)
+        return frozenset(self._sittings)
 
     async def step(self) -> None:
         """Look who should sit where, and begin and end posts accordingly. Raises what `Roster.look` does."""
@@ -54,7 +54,7 @@ class Crew:
             if self._resting.get(seat, 0) <= time.monotonic():
                 self._begin(seat)
         for seat in self.seats - wanted:
-            self._duties[seat].stop.set()
+            self._sittings[seat].stop.set()
 
     async def dismiss(self, *, within_seconds: float, hurry: asyncio.Future[None]) -> bool:
         """Let others have the seats, finish what runs, and end the rest when the time is up or in a hurry.
@@ -62,9 +62,9 @@ class Crew:
         Tell whether all finished by themselves.
         """
         self._roster.leave()
-        for duty in self._duties.values():
-            duty.stop.set()
-        tasks = {duty.task for duty in self._duties.values()}
+        for sitting in self._sittings.values():
+            sitting.stop.set()
+        tasks = {sitting.task for sitting in self._sittings.values()}
         finished = not tasks or await _all_done(tasks, hurry, within_seconds)
         for task in tasks:
             task.cancel()
@@ -72,7 +72,7 @@ class Crew:
 
     async def gone(self, *, within_seconds: float) -> None:
         """Wait for the posts that were cancelled, which roll back what they had begun."""
-        if tasks := {duty.task for duty in self._duties.values()}:
+        if tasks := {sitting.task for sitting in self._sittings.values()}:
             await asyncio.wait(tasks, timeout=within_seconds)
         self._forget_ended()
 
@@ -89,13 +89,13 @@ class Crew:
         stop = asyncio.Event()
         working = self._appoint(seat).run(stop)
         task = asyncio.create_task(working, name=f"{seat.role}/{seat.partition}")
-        self._duties[seat] = _Duty(task, stop)
+        self._sittings[seat] = _Sitting(task, stop)
 
     def _forget_ended(self) -> None:
-        for seat, duty in list(self._duties.items()):
-            if duty.task.done():
-                del self._duties[seat]
-                if not duty.task.cancelled() and (error := duty.task.exception()):
+        for seat, sitting in list(self._sittings.items()):
+            if sitting.task.done():
+                del self._sittings[seat]
+                if not sitting.task.cancelled() and (error := sitting.task.exception()):
                     self._rest(seat, error)
 
     def _rest(self, seat: Seat, error: BaseException) -> None:

@@ -19,6 +19,7 @@ HANDLING: Final = {
     "failed_events": ("SELECT", "INSERT", "UPDATE", "DELETE"),
 }
 
+# A table that is not there gives NULL, and no row: the schema's check tells it.
 _LOOK: Final = """
 SELECT
     name,
