@@ -95,6 +95,7 @@ async def test_refused_email_is_never_sent(resend: Resend, answer: Answer, messa
         (refuse(401, "restricted_api_key", f"What is {KEY}?"), "401 (restricted_api_key: What is ***?)"),
         (refuse(403, "validation_error", "Not verified."), "403 (validation_error: Not verified.)"),
         (refuse(422, "invalid_from_address", "Who?"), "422 (invalid_from_address: Who?)"),
+        (refuse(422, "invalid_access", "Full access."), "422 (invalid_access: Full access.)"),
         (
             refuse(422, "validation_error", "Invalid `from` field."),
             "(validation_error: Invalid `from` field.)",

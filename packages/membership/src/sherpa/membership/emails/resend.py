@@ -30,9 +30,9 @@ _LONGEST_MESSAGE: Final = 300
 # The two kinds of 409: another attempt with this key is under way there; the key stood for another e-mail.
 _UNDER_WAY: Final = "concurrent_idempotent_requests"
 _OTHER_EMAIL: Final = "invalid_idempotent_request"
-# About what the request says, which is the e-mail's but for who it is from.
+# About what the request says, which is the e-mail's but for who it is from, with which key and from where.
 _ABOUT_THE_REQUEST: Final = frozenset({400, 413, 422})
-_FROM_ADDRESS: Final = "invalid_from_address"
+_ABOUT_SETTINGS: Final = frozenset({"invalid_access", "invalid_from_address", "invalid_region"})
 _FROM_FIELD: Final = "`from`"
 _NOT_RESENDS: Final = "no answer of Resend's"
 
@@ -129,4 +129,4 @@ def _is_for_ever(status: int, refusal: _Refusal) -> bool:
     """Tell whether the same e-mail will be refused whatever becomes of our settings."""
     if status not in _ABOUT_THE_REQUEST or refusal.name in {"", _NOT_RESENDS}:
         return refusal.name == _OTHER_EMAIL
-    return refusal.name != _FROM_ADDRESS and _FROM_FIELD not in refusal.message
+    return refusal.name not in _ABOUT_SETTINGS and _FROM_FIELD not in refusal.message
