@@ -67,6 +67,18 @@ async def test_a_round_ends_when_nothing_is_left(database: Database) -> None:
     assert (value("sherpa_worker_duty_last_run_timestamp_seconds", NAME) or 0) > 0
 
 
+async def test_a_round_that_failed_is_not_through(database: Database) -> None:
+    """What was done counts, and the time of the last whole round stays as it was: that is what to watch."""
+    registry = CollectorRegistry()
+
+    with pytest.raises(ConnectionLostError):
+        await Rounds(counting(12, ConnectionLostError()), database, DutyMetrics(registry)).go()
+
+    value = registry.get_sample_value
+    assert 12 == value("sherpa_worker_duty_rows_total", NAME)
+    assert 0 == value("sherpa_worker_duty_last_run_timestamp_seconds", NAME)
+
+
 @pytest.mark.parametrize(("numbers", "lines"), [((0,), 0), ((5, 7, 0), 1), ((12, ConnectionLostError()), 1)])
 async def test_a_round_says_in_one_line_what_it_did(
     database: Database,

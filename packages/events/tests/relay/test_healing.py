@@ -1,5 +1,7 @@
 """Data that the broker loses under a living relay: what handlers may not have had comes again, and first."""
 
+from datetime import timedelta
+
 import asyncpg
 import pytest
 from redis.asyncio import Redis
@@ -9,6 +11,7 @@ from sherpa.events.brokers.broker import Broker, PartitionState
 from sherpa.events.brokers.memory import MemoryBroker
 from sherpa.events.errors import BrokerUnavailableError, FencedError
 from sherpa.events.metrics import Metrics
+from sherpa.events.relay import healing
 from sherpa.events.relay.outcome import Outcome
 from sherpa.events.relay.relay import Relay
 
@@ -180,9 +183,10 @@ async def test_loss_is_healed_by_the_next_session(
 
 
 async def test_loss_is_healed_before_the_lead_is_given_up(
-    make_relay: MakeRelay, writer: Writer, stream: Stream
+    make_relay: MakeRelay, writer: Writer, stream: Stream, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Who gives up the lead looks once more: the next relay appends in order what it can't know was lost."""
+    monkeypatch.setattr(healing, "LATELY", timedelta(days=-1))  # by itself it would publish nothing again
     first = make_relay()
     await writer.publish(*range(10))
     await catch_up(first)
@@ -195,6 +199,25 @@ async def test_loss_is_healed_before_the_lead_is_given_up(
     await catch_up(make_relay())
 
     assert list(range(11)) == await stream.numbers()
+
+
+@pytest.mark.parametrize("new", [0, 1])
+async def test_what_is_lost_before_it_is_marked_is_not_marked(
+    relay: Relay, writer: Writer, stream: Stream, connection: asyncpg.Connection, new: int
+) -> None:
+    """What the broker has confirmed and then lost is not published, whether a look or an append tells."""
+    await writer.publish(*range(10))
+    while not await stream.numbers():
+        await relay.step()
+    before = await marked(connection)
+
+    await stream.redis.flushdb()
+    await writer.publish(*range(10, 10 + new))
+    await look(relay)
+    await catch_up(relay)
+
+    assert 0 == before
+    assert list(range(10 + new)) == await stream.numbers()
 
 
 async def test_broker_in_memory_loses_everything(
