@@ -129,6 +129,23 @@ async def test_fenced_owner_takes_its_role_again(stage: Stage) -> None:
     assert ([Outcome.FENCED, Outcome.JOINED], [1]) == (outcomes[:2], await stage.effects())
 
 
+async def test_fenced_owner_without_its_sessions_steps_down(stage: Stage) -> None:
+    """One whose token was taken first looks whether its sessions live: else it must not take it back."""
+    owner = await owner_of(stage)
+    lane = owner._ownership.lanes[1]
+    pid = lane.connection.get_server_pid()
+    token = await stage.broker.take(0, "counter")
+    disturbing = asyncio.create_task(lane.connection.execute("SELECT pg_sleep(60)"))
+    await asyncio.sleep(0)
+
+    outcome = await owner.step()
+
+    assert (Outcome.DATABASE_AWAY, False) == (outcome, owner.is_owner)
+    assert [] == await stage.broker.read(0, "counter", "the next owner", token, count=1)
+    await asyncio.gather(disturbing, return_exceptions=True)
+    await stage.connection.execute("SELECT pg_terminate_backend($1, 60000)", pid)
+
+
 async def test_lost_group_is_made_again_at_the_beginning(stage: Stage) -> None:
     """After FLUSHALL the group begins at 0: nothing that is appended meanwhile is passed over."""
     assert isinstance(stage.broker, MemoryBroker)

@@ -92,6 +92,8 @@ async def test_who_lacks_a_right_leaves_the_seat(start: Any, addresses: Any, rol
     await role.superuser.execute(f"REVOKE INSERT ON processed_events FROM {role.name}")
     unable = start(**{**addresses, "DATABASE_URL": role.url})
     answer = unable.wait_until_state("degraded")
+    seats(unable, "relay", 1)
+    seats(unable, HANDLER, 0)  # also while nobody else is there to take it
     able = start(**addresses, WORKER_RELAY="false")
 
     seats(able, HANDLER, 1)
