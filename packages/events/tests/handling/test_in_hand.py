@@ -32,6 +32,29 @@ async def test_what_a_lost_reply_held_is_handled(stage: Stage, monkeypatch: pyte
     assert (Outcome.BROKER_AWAY, [1], 0) == (outcome, await stage.effects(), await stage.pending())
 
 
+async def test_acknowledgement_that_failed_is_repeated(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is done is told again, and not run again; what the broker has heard is kept in mind no longer."""
+    owner = stage.consumer()
+    await stage.drain(owner)
+    await stage.append(entry(1))
+
+    async def fail(*_: Any) -> None:
+        raise BrokerUnavailableError("away")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(stage.broker, "acknowledge", fail)
+        outcome = await owner.step()
+    pending = await stage.pending()
+    await stage.drain(owner)
+
+    duplicates = stage.metrics.registry.get_sample_value(
+        "sherpa_events_duplicates_total", {"handler": "counter"}
+    )
+    assert (Outcome.BROKER_AWAY, 1) == (outcome, pending)
+    assert ([1], 0, 0) == (await stage.effects(), await stage.pending(), duplicates)
+    assert not owner._subscription._in_hand
+
+
 async def test_what_an_unexpected_failure_left_comes_first(stage: Stage) -> None:
     """Nobody died of them, so they need no care: they are not parked, and run in their turn."""
     parked: list[int] = []
