@@ -2,7 +2,8 @@
 
 import asyncio
 from collections.abc import AsyncIterator
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
+from dataclasses import replace
 from typing import ClassVar
 from uuid import uuid4
 
@@ -21,6 +22,7 @@ from sherpa.devstack.harness.waiting import eventually
 from sherpa.events.errors import InvalidEventError
 from sherpa.events.event import Event, Payload
 from sherpa.events.publishing import publish
+from sherpa.worker.process import Process
 from sherpa.worker.settings import ProcessSettings
 from sherpa.worker.vitals import Vitals
 from sherpa.worker.wiring import make_plan
@@ -102,3 +104,33 @@ async def test_a_worker_samples(settings: ProcessSettings, connection: asyncpg.C
             return b"sherpa_events_outbox_pending 1.0" in work.answers.answer("/metrics", "").body
 
         await eventually(is_shown)
+
+
+async def test_what_does_not_end_keeps_no_seat(
+    settings: ProcessSettings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Told to stop while something can't be rolled back, as where PostgreSQL hangs, it gives its seats up."""
+    let_go, dismissed = asyncio.Event(), asyncio.Event()
+
+    async def hang() -> None:
+        while not let_go.is_set():
+            with suppress(asyncio.CancelledError):
+                await let_go.wait()
+
+    async def dismiss(_work: Work, **_options: object) -> bool:
+        dismissed.set()
+        return True
+
+    monkeypatch.setattr(Work, "dismiss", dismiss)
+    brief = replace(settings, worker=WorkerSettings(relay=False, grace_seconds=0.1))
+    process = Process(brief, make_plan(brief, ()), AsyncExitStack())
+    hanging = asyncio.create_task(hang())
+
+    finishing = asyncio.create_task(process._finish(hanging))
+    try:
+        async with asyncio.timeout(LONG):
+            await dismissed.wait()
+        assert not hanging.done()
+    finally:
+        let_go.set()
+        await asyncio.gather(hanging, finishing)

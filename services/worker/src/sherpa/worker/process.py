@@ -82,7 +82,7 @@ class Process:
                 await self._close(resources)
         beating.cancel()
         _log.info("stopped")
-        if not working.cancelled():
+        if working.done() and not working.cancelled():
             working.result()
         return EXIT_WELL
 
@@ -106,10 +106,12 @@ class Process:
     async def _finish(self, working: asyncio.Task[None]) -> None:
         """Give the seats up and finish what runs within the grace; end the rest, which rolls back."""
         self._vitals.phase = Phase.DRAINING
-        working.cancel()
-        await asyncio.wait({working})
         grace = self._settings.worker.grace_seconds
-        patience = grace * (1 - RESERVE_SHARE)
+        patience_ends = self._loop.time() + grace * (1 - RESERVE_SHARE)
+        working.cancel()
+        # A duty under way is rolled back: where PostgreSQL hangs, that alone could outlast the grace.
+        await asyncio.wait({working}, timeout=grace * RESERVE_SHARE / 2)
+        patience = patience_ends - self._loop.time()
         if not await self._work.dismiss(within_seconds=patience, hurry=self._told_twice):
             _log.warning("what was not finished is rolled back, and done by another worker")
             await self._work.gone(within_seconds=grace * RESERVE_SHARE / 2)
