@@ -62,6 +62,9 @@ async def test_mixed_batch_ends_in_order_under_block(
         ("20", "dead"),
         ("5", "waiting"),
     ] == await stage.failed(NUMBER, "status")
+    assert 3 == stage.metrics.registry.get_sample_value(
+        "sherpa_events_dead_lettered_total", {"handler": "counter"}
+    )
     for number in (2, 4, 20):
         await mend(stage, number)
         await stage.drain(consumer)
