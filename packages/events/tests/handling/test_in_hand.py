@@ -1,4 +1,4 @@
-"""Entries that are pending to a consumer that lives: they are worked off as they are, before anything new."""
+"""A broker that comes and goes under a consumer that lives: nothing is passed over, or done twice."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -7,9 +7,11 @@ import pytest
 
 from packages.events.tests.handling.conftest import Counted, Stage, entry, record
 from sherpa.db.transaction import Transaction
+from sherpa.devstack.harness.waiting import eventually
 from sherpa.events.brokers.broker import Entry
 from sherpa.events.errors import BrokerUnavailableError
 from sherpa.events.event import Received
+from sherpa.events.handling.handler import Backoff
 from sherpa.events.handling.outcome import Outcome
 
 
@@ -53,6 +55,36 @@ async def test_acknowledgement_that_failed_is_repeated(stage: Stage, monkeypatch
     assert (Outcome.BROKER_AWAY, 1) == (outcome, pending)
     assert ([1], 0, 0) == (await stage.effects(), await stage.pending(), duplicates)
     assert not owner._subscription._in_hand
+
+
+async def test_what_is_due_needs_no_broker(stage: Stage, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What failed before is tried again in its time, also while the broker is away."""
+    failures = [ValueError("once")]
+
+    async def handle(transaction: Transaction, event: Received[Counted]) -> None:
+        if failures:
+            raise failures.pop()
+        await record(transaction, event)
+
+    owner = stage.consumer(handle=handle, backoff=Backoff(first_seconds=60.0, most_seconds=60.0))
+    await stage.append(entry(1))
+    await stage.drain(owner)
+
+    async def fail(*_: Any, **__: Any) -> None:
+        raise BrokerUnavailableError("away")
+
+    async def handled() -> list[int]:
+        outcomes.append(await owner.step())
+        return await stage.effects()
+
+    with monkeypatch.context() as patch:
+        for name in ("read", "claim"):
+            patch.setattr(stage.broker, name, fail)
+        outcomes = [await owner.step()]
+        await stage.be_due()
+        await eventually(handled, [1])
+
+    assert {Outcome.BROKER_AWAY} == set(outcomes)
 
 
 async def test_what_an_unexpected_failure_left_comes_first(stage: Stage) -> None:
