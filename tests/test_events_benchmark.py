@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+# One worker runs them all, and so the benchmark once.
+pytestmark = pytest.mark.xdist_group("benchmark of events")
 ROOT = Path(__file__).parents[1]
 WORK = {"relay", "relay, 2 partitions, 2 processes", "handle: each", "handle: batch", "handle: set"}
 ROWS = {

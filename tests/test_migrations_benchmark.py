@@ -11,6 +11,8 @@ from typing import Any
 
 import pytest
 
+# One worker runs them all, and so the benchmark once.
+pytestmark = pytest.mark.xdist_group("benchmark of migrations")
 ROOT = Path(__file__).parents[1]
 COUNT = 3
 STEPS = {"apply", "no-op", "status", "revert"}

@@ -151,7 +151,9 @@ class Stage:
             "UPDATE failed_events SET next_attempt_at = now() - interval '1 s' WHERE status = 'retrying'"
         )
         await self.connection.execute("NOTIFY sherpa_handlers")
-        await asyncio.sleep(0.05)
+        for consumer in self.consumers:
+            await consumer.beat()  # the server tells a session what it has heard before it answers there
+        await asyncio.sleep(0)
 
 
 @pytest.fixture
