@@ -110,7 +110,8 @@ def postgres(session: nox.Session, major: str) -> None:
 @nox.session(venv_backend="none")
 def stories(session: nox.Session) -> None:
     """The product's promises hold across packages, on real servers and real processes."""
-    session.run("pytest", *WORKERS, "tests", *session.posargs)
+    # Two: these start processes by the hundred, and keep two cores busy (203 s; with four workers 225).
+    session.run("pytest", "-n", "2", "--dist", "loadgroup", "tests", *session.posargs)
 
 
 @nox.session(venv_backend="none")
